@@ -1,0 +1,2 @@
+// What autograd adds to Tensor as methods.
+export { backward, detach, registerHook, retainGrad } from './grad.ts';

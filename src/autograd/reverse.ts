@@ -1,0 +1,127 @@
+import { UnsupportedError } from '../core/errors.ts';
+import { sameShape, showShape } from '../core/shape.ts';
+import { add, cast } from '../ops/elementwise.ts';
+import { compose } from '../ops/record.ts';
+import { sumTo } from '../ops/structure.ts';
+import type { Device } from '../tensor/device.ts';
+import { type GradientContext, type Saved, type TapeNode, withGrad } from '../tensor/tape.ts';
+import { Cell, Tensor } from '../tensor/tensor.ts';
+
+/** Where a reverse pass starts: a place on the tape and the gradient there. */
+export interface Seed {
+  readonly tape: TapeNode;
+  readonly gradient: Tensor;
+}
+
+export interface ReverseOptions {
+  /** Keep what the tape saved, for another pass. */
+  readonly retainGraph: boolean;
+  /** Record the pass itself, for gradients of gradients. */
+  readonly createGraph: boolean;
+  /** Go only where these can be reached; all leaves otherwise. */
+  readonly targets?: ReadonlySet<TapeNode>;
+}
+
+const restore = (device: Device, saved: Saved, tape: TapeNode | null): Tensor =>
+  new Tensor(device, new Cell(saved.node), saved.view, tape);
+
+function contextOf(tape: TapeNode, device: Device, needs: readonly boolean[]): GradientContext {
+  // Restored when the rule asks: most rules look at few of them.
+  const inputs = tape.inputs.map((info, i) => {
+    const saved = tape.savedInput(i);
+    if (saved) return restore(device, saved, saved.tape);
+    return info.scalar as unknown as Tensor;
+  });
+  const saved = tape.savedOutput();
+  const output = saved ? restore(device, saved, tape) : (undefined as unknown as Tensor);
+  return { inputs, output, needs, shapes: tape.inputs.map((x) => x.shape), dtypes: tape.inputs.map((x) => x.dtype) };
+}
+
+/** The places that a pass visits, latest first. */
+function order(
+  seeds: readonly Seed[],
+  targets: ReadonlySet<TapeNode> | undefined,
+): { visit: TapeNode[]; leads: (t: TapeNode) => boolean } {
+  const reached = new Set<TapeNode>();
+  const stack = seeds.map((s) => s.tape);
+  while (stack.length > 0) {
+    const tape = stack.pop()!;
+    if (reached.has(tape)) continue;
+    reached.add(tape);
+    for (const p of tape.parents) if (p) stack.push(p);
+  }
+  // Parents have smaller ids, so this is a topological order.
+  const sorted = [...reached].sort((a, b) => b.id - a.id);
+  if (!targets) return { visit: sorted, leads: () => true };
+  const leading = new Set<TapeNode>();
+  for (const tape of [...sorted].reverse())
+    if (targets.has(tape) || tape.parents.some((p) => p && leading.has(p))) leading.add(tape);
+  return { visit: sorted.filter((t) => leading.has(t)), leads: (t) => leading.has(t) };
+}
+
+/**
+ * The reverse pass: takes places off the tape, latest first, applies each one's rule to its gradient and adds the results to its
+ * parents'. Calls `arrive` with the gradient of every leaf, target or retaining place. Broadcasting is undone here, once.
+ */
+export function reverse(
+  seeds: readonly Seed[],
+  options: ReverseOptions,
+  arrive: (tape: TapeNode, gradient: Tensor) => void,
+): void {
+  const { visit, leads } = order(seeds, options.targets);
+  const used = visit.find((t) => !t.isLeaf && !t.usable && !options.targets?.has(t));
+  if (used)
+    throw new UnsupportedError(
+      `backward: the graph through ${used.label} was used before and has let go of what it saved; pass { retainGraph: true } to the first pass`,
+    );
+  const gradients = new Map<TapeNode, Tensor>();
+  const accumulate = (tape: TapeNode, g: Tensor): void => {
+    const known = gradients.get(tape);
+    gradients.set(tape, known ? add(known, g) : g);
+  };
+  withGrad(options.createGraph, () =>
+    compose('backward', () => {
+      for (const { tape, gradient } of seeds) if (leads(tape)) accumulate(tape, gradient);
+      for (const tape of visit) {
+        let g = gradients.get(tape);
+        if (!g) continue;
+        gradients.delete(tape);
+        for (const hook of tape.hooks ?? []) g = hook(g) ?? g;
+        if (tape.leaf || options.targets?.has(tape)) arrive(tape, g);
+        if (!tape.rule) continue;
+        const needs = tape.parents.map((p) => p !== null && leads(p));
+        if (!needs.includes(true)) continue;
+        const out = tape.rule(g, contextOf(tape, g.device, needs));
+        tape.parents.forEach((parent, i) => {
+          const gi = out[i];
+          if (!parent || !gi || !needs[i]) return;
+          const { shape, dtype } = tape.inputs[i]!;
+          accumulate(parent, cast(sumTo(gi, shape), dtype));
+        });
+      }
+    }),
+  );
+  if (!options.retainGraph) for (const tape of visit) tape.forget();
+}
+
+/** Checks the gradient a user starts from, or makes the 1 of a scalar. */
+export function seedOf(op: string, output: Tensor, gradient: Tensor | undefined, one: (like: Tensor) => Tensor): Seed {
+  output.alive(op);
+  if (!output.tape)
+    throw new UnsupportedError(
+      `${op}: the tensor of shape ${showShape(output.shape)} depends on nothing that requires a gradient; set requiresGrad on a leaf before computing it`,
+    );
+  if (gradient) {
+    gradient.alive(op);
+    if (!sameShape(gradient.shape, output.shape))
+      throw new UnsupportedError(
+        `${op}: the gradient has shape ${showShape(gradient.shape)}, the output ${showShape(output.shape)}; they must be equal`,
+      );
+    return { tape: output.tape, gradient };
+  }
+  if (output.size !== 1)
+    throw new UnsupportedError(
+      `${op}: the output of shape ${showShape(output.shape)} is no scalar; reduce it with sum() or pass { gradient }`,
+    );
+  return { tape: output.tape, gradient: one(output) };
+}

@@ -1,0 +1,150 @@
+import type { DType } from '../../core/dtype.ts';
+import { DeviceError } from '../../core/errors.ts';
+import type { Kernel } from '../../ir/kernel.ts';
+import type { Backend, BackendLimits, Batch, Buffer, MemoryUse, Numbers, Program, Readback } from '../backend.ts';
+import { assemble, FunctionBuilder, op } from './assembler.ts';
+import { GemmKernels, MatmulProgram } from './matmul.ts';
+import { type Block, Heap, MAXIMUM_PAGES } from './heap.ts';
+import { STATUS } from './loops.ts';
+import { LoopProgram, Modules } from './program.ts';
+
+class CpuBuffer implements Buffer {
+  constructor(
+    readonly id: number,
+    readonly bytes: number,
+    readonly block: Block,
+  ) {}
+}
+
+class CpuProgram implements Program {
+  constructor(
+    readonly kernel: Kernel,
+    readonly code: LoopProgram | MatmulProgram,
+  ) {}
+}
+
+/** Bytes at the start of the memory that hold the status word. */
+const RESERVED = 64;
+
+/** Runs kernels at once, on one thread, as WebAssembly SIMD that is emitted from their expressions. */
+export class CpuBackend implements Backend {
+  readonly name = 'cpu';
+  readonly description = 'WebAssembly SIMD, one thread';
+  readonly precision = 'float32';
+  readonly limits: BackendLimits = { bindings: 64, bufferBytes: 2 ** 31 };
+  private readonly heap: Heap;
+  private readonly modules: Modules;
+  private readonly gemm: GemmKernels;
+  private readonly programs = new WeakMap<Kernel, CpuProgram>();
+  private nextId = 1;
+  private bytes = 0;
+  private taken = 0;
+  private buffers = 0;
+
+  constructor(maximumPages: number = MAXIMUM_PAGES) {
+    this.heap = new Heap(RESERVED, maximumPages);
+    this.modules = new Modules(this.heap);
+    this.gemm = new GemmKernels(this.modules);
+  }
+
+  /** Modules compiled so far: a kernel with the structure of an earlier one compiles nothing. */
+  get compiled(): number {
+    return this.modules.compiled;
+  }
+
+  allocate(bytes: number): Buffer {
+    const block = this.heap.take(bytes);
+    this.bytes += bytes;
+    this.taken += block.size;
+    this.buffers++;
+    return new CpuBuffer(this.nextId++, bytes, block);
+  }
+
+  release(buffer: Buffer): void {
+    const { block } = buffer as CpuBuffer;
+    this.bytes -= buffer.bytes;
+    this.taken -= block.size;
+    this.buffers--;
+    this.heap.give(block);
+  }
+
+  prepare(kernel: Kernel): Program {
+    let program = this.programs.get(kernel);
+    if (!program) {
+      const code = kernel.kind === 'matmul' ? new MatmulProgram(this.gemm, kernel) : new LoopProgram(this.modules, kernel);
+      program = new CpuProgram(kernel, code);
+      this.programs.set(kernel, program);
+    }
+    return program;
+  }
+
+  submit({ uploads, launches }: Batch): undefined {
+    let need = 0;
+    for (const { program } of launches) need = Math.max(need, (program as CpuProgram).code.scratch);
+    const scratch = need > 0 ? this.heap.take(need) : null;
+    try {
+      for (const { buffer, data } of uploads) this.upload(buffer as CpuBuffer, data);
+      for (const { program, buffers, scalars } of launches) {
+        const addresses = buffers.map((b) => (b as CpuBuffer).block.address);
+        (program as CpuProgram).code.launch(this.heap, addresses, scalars, scratch!.address);
+      }
+    } finally {
+      if (scratch) this.heap.give(scratch);
+    }
+  }
+
+  private upload({ block }: CpuBuffer, data: Numbers): void {
+    const { heap } = this;
+    const view = data instanceof Int32Array ? heap.i32 : data instanceof Uint32Array ? heap.u32 : heap.f32;
+    view.set(data, block.address / 4);
+  }
+
+  private takeStatus(): number {
+    const { i32 } = this.heap;
+    const status = i32[STATUS / 4]!;
+    i32[STATUS / 4] = 0;
+    return status;
+  }
+
+  readSync(buffer: Buffer, dtype: DType, offset: number, length: number): Readback {
+    const { heap } = this;
+    const view = dtype === 'float32' ? heap.f32 : dtype === 'int32' ? heap.i32 : heap.u32;
+    const start = (buffer as CpuBuffer).block.address / 4 + offset;
+    return { data: view.slice(start, start + length), status: this.takeStatus() };
+  }
+
+  async read(buffer: Buffer, dtype: DType, offset: number, length: number): Promise<Readback> {
+    return this.readSync(buffer, dtype, offset, length);
+  }
+
+  async sync(): Promise<number> {
+    return this.takeStatus();
+  }
+
+  memory(): MemoryUse {
+    return { bytes: this.bytes, buffers: this.buffers, pooledBytes: this.heap.bytes - this.taken };
+  }
+
+  destroy(): void {}
+}
+
+/** Throws where WebAssembly, its SIMD instructions or the right to compile are missing. */
+function requireSimd(): void {
+  try {
+    const probe = new FunctionBuilder('probe', 0);
+    probe.splat(0);
+    probe.op(op.drop);
+    new WebAssembly.Module(assemble([probe], 1));
+  } catch (cause) {
+    throw new DeviceError(
+      `The CPU backend needs WebAssembly with SIMD, and the right to compile it (a page with a content security policy must allow 'wasm-unsafe-eval'): ${cause}`,
+      { cause },
+    );
+  }
+}
+
+/** The CPU backend, or a DeviceError where the environment cannot run it. */
+export async function createCpuBackend(options: { readonly maximumPages?: number } = {}): Promise<CpuBackend> {
+  requireSimd();
+  return new CpuBackend(options.maximumPages);
+}

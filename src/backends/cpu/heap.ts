@@ -1,0 +1,181 @@
+import { OutOfMemoryError } from '../../core/errors.ts';
+
+const PAGE = 65536;
+/** Pages of the largest memory: 4 GiB. */
+export const MAXIMUM_PAGES = 65536;
+const ALIGNMENT = 64;
+/** Kernels read up to a vector past the last element of a buffer, so the end of the memory is never handed out. */
+const SLACK = 64;
+
+/** A stretch of the memory, free or in use, linked to its neighbours in address order. */
+export class Block {
+  free = false;
+  before: Block | null = null;
+  after: Block | null = null;
+  /** Neighbours in its free list. */
+  previous: Block | null = null;
+  next: Block | null = null;
+
+  constructor(
+    readonly address: number,
+    public size: number,
+  ) {}
+}
+
+const STEPS = 8;
+
+/** Free lists hold sizes of one eighth of a power of two: the list whose sizes are all at most `size`… */
+function bin(size: number): number {
+  const log = 31 - Math.clz32(size / ALIGNMENT);
+  return log * STEPS + (Math.floor(size / ALIGNMENT / 2 ** log * STEPS) - STEPS);
+}
+
+/** …and the smallest size that every block of a list has. */
+function roundUp(size: number): number {
+  const units = Math.ceil(Math.max(size, 1) / ALIGNMENT);
+  const step = Math.max(1, 2 ** (31 - Math.clz32(units)) / STEPS);
+  return Math.ceil(units / step) * step * ALIGNMENT;
+}
+
+/**
+ * One growing WebAssembly memory with a two-level segregated fit allocator (Masmano et al. 2004): blocks are split when
+ * taken and merged with free neighbours when given back.
+ */
+export class Heap {
+  readonly memory: WebAssembly.Memory;
+  f32!: Float32Array;
+  i32!: Int32Array;
+  u32!: Uint32Array;
+  private readonly lists: (Block | null)[] = new Array(27 * STEPS).fill(null);
+  private last: Block | null = null;
+  /** First address that no block covers. */
+  private top: number;
+  private pages: number;
+
+  /** The first `reserved` bytes belong to the caller. */
+  constructor(
+    reserved: number,
+    readonly maximumPages: number = MAXIMUM_PAGES,
+  ) {
+    this.pages = Math.min(16, maximumPages);
+    this.memory = new WebAssembly.Memory({ initial: this.pages, maximum: maximumPages });
+    this.top = Math.ceil(reserved / ALIGNMENT) * ALIGNMENT;
+    this.refresh();
+  }
+
+  /** Bytes of the whole memory. */
+  get bytes(): number {
+    return this.pages * PAGE;
+  }
+
+  private refresh(): void {
+    this.f32 = new Float32Array(this.memory.buffer);
+    this.i32 = new Int32Array(this.memory.buffer);
+    this.u32 = new Uint32Array(this.memory.buffer);
+  }
+
+  take(bytes: number): Block {
+    const size = roundUp(bytes);
+    for (let i = bin(size); i < this.lists.length; i++) {
+      const block = this.lists[i];
+      if (!block) continue;
+      this.unlink(block);
+      this.split(block, size);
+      return block;
+    }
+    const block = this.extend(size);
+    this.split(block, size);
+    return block;
+  }
+
+  give(block: Block): void {
+    let merged = block;
+    const { before, after } = block;
+    if (before?.free) {
+      this.unlink(before);
+      this.absorb(before, merged);
+      merged = before;
+    }
+    if (after?.free) {
+      this.unlink(after);
+      this.absorb(merged, after);
+    }
+    this.link(merged);
+  }
+
+  /** A block of the size at the end of the memory, which grows where it must. */
+  private extend(size: number): Block {
+    const tail = this.last?.free ? this.last : null;
+    const start = tail ? tail.address : this.top;
+    const need = Math.ceil((start + size + SLACK) / PAGE);
+    if (need > this.pages && !this.grow(Math.max(need, Math.min(Math.ceil(this.pages * 1.25), this.maximumPages))) && !this.grow(need))
+      throw new OutOfMemoryError(
+        `The CPU backend cannot allocate ${size} bytes: its memory of ${this.bytes} bytes cannot grow to ${need * PAGE} ` +
+          `(${start} bytes are in use or fragmented, at most ${this.maximumPages * PAGE} can be addressed). Dispose tensors, or use smaller batches.`,
+      );
+    const end = this.pages * PAGE - SLACK;
+    if (tail) {
+      this.unlink(tail);
+      tail.size = end - tail.address;
+      this.top = end;
+      return tail;
+    }
+    const block = new Block(this.top, end - this.top);
+    block.before = this.last;
+    if (this.last) this.last.after = block;
+    this.last = block;
+    this.top = end;
+    return block;
+  }
+
+  private grow(pages: number): boolean {
+    if (pages > this.maximumPages) return false;
+    try {
+      this.memory.grow(pages - this.pages);
+    } catch {
+      return false;
+    }
+    this.pages = pages;
+    this.refresh();
+    return true;
+  }
+
+  /** Cuts the block to the size and gives the rest back. */
+  private split(block: Block, size: number): void {
+    if (block.size - size < ALIGNMENT) return;
+    const rest = new Block(block.address + size, block.size - size);
+    rest.before = block;
+    rest.after = block.after;
+    if (rest.after) rest.after.before = rest;
+    else this.last = rest;
+    block.after = rest;
+    block.size = size;
+    this.link(rest);
+  }
+
+  private absorb(block: Block, next: Block): void {
+    block.size += next.size;
+    block.after = next.after;
+    if (next.after) next.after.before = block;
+    else this.last = block;
+  }
+
+  private link(block: Block): void {
+    const i = bin(block.size);
+    const head = this.lists[i] ?? null;
+    block.free = true;
+    block.previous = null;
+    block.next = head;
+    if (head) head.previous = block;
+    this.lists[i] = block;
+  }
+
+  private unlink(block: Block): void {
+    if (block.previous) block.previous.next = block.next;
+    else this.lists[bin(block.size)] = block.next;
+    if (block.next) block.next.previous = block.previous;
+    block.previous = null;
+    block.next = null;
+    block.free = false;
+  }
+}

@@ -1,0 +1,224 @@
+import type { DType } from '../../core/dtype.ts';
+import { contiguousStrides } from '../../core/shape.ts';
+import { type Expr, walk } from '../../ir/expr.ts';
+import type { LoopKernel } from '../../ir/kernel.ts';
+import { constantBits } from './simd.ts';
+
+/** Something that moves by a constant step in every loop: a direct input, an output, or a coordinate. */
+export interface Stream {
+  readonly role: 'input' | 'output' | 'index' | 'position';
+  /** The input, output or dim it stands for. */
+  readonly which: number;
+  /** Elements a loop steps over, in the order of `Plan.loops`. */
+  readonly strides: readonly number[];
+  readonly offset: number;
+  /** How the four lanes of a vector lie: all the same, one after the other, or a stride apart. */
+  readonly lanes: 'same' | 'next' | 'apart';
+  /** Whether it moves within a row. */
+  readonly row: boolean;
+}
+
+/**
+ * The loops a kernel runs in, outermost first, after merging and reordering. The last one is the lane loop, which runs in
+ * steps of a vector. Vectors lie along the row (`row`: reductions end across the lanes), across rows (`column`: every lane has a
+ * row of its own, and the row loops run inside the lane loop), or there are no rows (`map`).
+ */
+export interface Plan {
+  readonly mode: 'map' | 'row' | 'column';
+  /** Loops over rows, besides the lane loop. */
+  readonly outer: number;
+  /** Loops within a row, besides the lane loop. */
+  readonly inner: number;
+  readonly loops: readonly { readonly size: number; readonly dims: readonly number[] }[];
+  readonly streams: readonly Stream[];
+  /** Inputs that `loadAt` reads. */
+  readonly indirect: readonly number[];
+}
+
+interface Draft {
+  role: Stream['role'];
+  which: number;
+  strides: number[];
+  offset: number;
+}
+
+interface Dim {
+  size: number;
+  readonly dims: number[];
+  readonly row: boolean;
+  /** One for each stream. */
+  strides: number[];
+}
+
+/** What a vector costs against a contiguous one. */
+const laneCost = (stride: number): number => (stride === 0 ? 0.1 : stride === 1 ? 1 : 4);
+/** Vectors run over the vectors that would be full. */
+const waste = (size: number): number => (size === 0 ? 1 : (Math.ceil(size / 4) * 4) / size);
+
+function collect(kernel: LoopKernel, roots: readonly Expr[], indirect: number[], rowPosition: boolean): Draft[] {
+  const rank = kernel.space.length;
+  const rowZeros = new Array<number>(kernel.inner).fill(0);
+  const drafts: Draft[] = [];
+  const add = (role: Stream['role'], which: number, strides: readonly number[], offset: number): void => {
+    if (!drafts.some((d) => d.role === role && d.which === which)) drafts.push({ role, which, strides: [...strides], offset });
+  };
+  walk(roots, (e) => {
+    if (e.op === 'load') {
+      const { access } = kernel.inputs[e.value]!;
+      if (access.mode !== 'direct') throw new Error('load of an indirect input');
+      add('input', e.value, access.strides, access.offset);
+    } else if (e.op === 'loadAt') {
+      if (!indirect.includes(e.value)) indirect.push(e.value);
+    } else if (e.op === 'index') {
+      add('index', e.value, kernel.space.map((_, d) => (d === e.value ? 1 : 0)), 0);
+    } else if (e.op === 'position') {
+      const rows = kernel.space.slice(0, rank - kernel.inner);
+      add('position', 0, rowPosition ? [...contiguousStrides(rows), ...rowZeros] : contiguousStrides(kernel.space), 0);
+    }
+  });
+  kernel.outputs.forEach((o, i) => {
+    add('output', i, o.level === 'row' ? [...o.strides, ...rowZeros] : o.strides, o.offset);
+  });
+  return drafts;
+}
+
+/** Puts the dims of a group in the order of a stream's strides, and merges those that all streams pass through as one. */
+function mergeDims(group: readonly Dim[], leader: number): Dim[] {
+  const sorted = [...group];
+  if (leader >= 0) sorted.sort((a, b) => Math.abs(b.strides[leader]!) - Math.abs(a.strides[leader]!));
+  const out: Dim[] = [];
+  for (const dim of sorted) {
+    const last = out.at(-1);
+    if (last?.strides.every((s, i) => s === dim.strides[i]! * dim.size)) {
+      last.size *= dim.size;
+      last.dims.push(...dim.dims);
+      last.strides = dim.strides;
+    } else out.push(dim);
+  }
+  return out;
+}
+
+export interface PlanOptions {
+  /** Every dim keeps a loop of its own, so that a launch may cover any box of the space. */
+  readonly fixed?: boolean;
+  /** `position` counts rows, not elements. */
+  readonly rowPosition?: boolean;
+}
+
+/** Chooses loops for a kernel. */
+export function planLoops(kernel: LoopKernel, roots: readonly Expr[], { fixed = false, rowPosition = false }: PlanOptions = {}): Plan {
+  const rows = kernel.space.length - kernel.inner;
+  const indirect: number[] = [];
+  const drafts = collect(kernel, roots, indirect, rowPosition);
+  const all: Dim[] = kernel.space.map((size, d) => ({ size, dims: [d], row: d >= rows, strides: drafts.map((s) => s.strides[d]!) }));
+  let dims = all;
+  if (!fixed) {
+    dims = dims.filter((d) => d.size !== 1);
+    const outer = dims.filter((d) => !d.row);
+    const row = dims.filter((d) => d.row);
+    const output = drafts.findIndex((s) => s.role === 'output');
+    const reader = drafts.findIndex((s) => s.role === 'input' && row.some((d) => s.strides[d.dims[0]!] !== 0));
+    dims = [...mergeDims(outer, output), ...mergeDims(row, reader)];
+  }
+  if (dims.length === 0) dims = [{ size: 1, dims: [], row: false, strides: drafts.map(() => 0) }];
+
+  const cost = (dim: Dim): number => {
+    const wanted = drafts.filter((s) => s.role === 'input' || s.role === 'output');
+    const streams = drafts.reduce((sum, s, i) => sum + (wanted.includes(s) ? laneCost(dim.strides[i]!) * (s.role === 'output' ? 1.5 : 1) : 0), 0.5);
+    const length = dims.reduce((n, d) => (d.row ? n * d.size : n), 1);
+    // Reducing across the lanes at the end of a row.
+    const ending = dim.row && kernel.reductions.length > 0 ? 10 / Math.max(length, 1) : 0;
+    return streams * waste(dim.size) + ending;
+  };
+  let lane = dims.at(-1)!;
+  let best = Infinity;
+  for (const dim of [...dims].reverse()) {
+    const c = cost(dim);
+    if (c < best) {
+      best = c;
+      lane = dim;
+    }
+  }
+  const mode = kernel.inner === 0 ? 'map' : lane.row ? 'row' : 'column';
+  const outer = dims.filter((d) => !d.row && d !== lane);
+  const inner = dims.filter((d) => d.row && d !== lane);
+  const loops = [...outer, ...inner, lane];
+  const streams = drafts.map((s, i): Stream => {
+    const stride = lane.strides[i]!;
+    let lanes: Stream['lanes'] = stride === 0 ? 'same' : stride === 1 ? 'next' : 'apart';
+    const rowOutput = s.role === 'output' && mode === 'row' && kernel.outputs[s.which]!.level === 'row';
+    if (s.role === 'output' && lanes === 'same' && !rowOutput) lanes = lane.size === 1 ? 'next' : 'apart';
+    return {
+      role: s.role,
+      which: s.which,
+      strides: loops.map((d) => d.strides[i]!),
+      offset: s.offset,
+      lanes,
+      row: dims.some((d) => d.row && d.strides[i] !== 0),
+    };
+  });
+  return {
+    mode,
+    outer: outer.length,
+    inner: inner.length,
+    loops: loops.map(({ size, dims: d }) => ({ size, dims: d })),
+    streams,
+    indirect,
+  };
+}
+
+/** Where the words of a launch's parameters lie, in its block of the memory. */
+export interface Layout {
+  readonly count: (loop: number) => number;
+  readonly base: (stream: number) => number;
+  readonly step: (stream: number, loop: number) => number;
+  readonly tableBase: (input: number) => number;
+  readonly tableSize: (input: number, dim: number) => number;
+  readonly tableStride: (input: number, dim: number) => number;
+  readonly scalar: (slot: number) => number;
+  /** Literals, as bits: V8 builds one that is in the code again at each use, and keeps one that was loaded in a register. */
+  readonly literals: ReadonlyMap<number, number>;
+  /** Address of the row cache. */
+  readonly cache: number;
+  readonly words: number;
+}
+
+export function layoutOf(plan: Plan, kernel: LoopKernel, roots: readonly Expr[]): Layout {
+  const loops = plan.loops.length;
+  const streams = loops;
+  const tables = new Map<number, number>();
+  let next = streams + plan.streams.length * (1 + loops);
+  for (const i of plan.indirect) {
+    tables.set(i, next);
+    next += 1 + 2 * rankOf(kernel, i);
+  }
+  const scalars = next;
+  next += kernel.scalars.length;
+  const literals = new Map<number, number>();
+  walk(roots, (e) => {
+    const bits = constantBits(e.value, e.dtype);
+    if (e.op === 'const' && !literals.has(bits) && bits !== 0) literals.set(bits, next++);
+  });
+  const cache = next;
+  return {
+    count: (loop) => loop,
+    base: (stream) => streams + stream * (1 + loops),
+    step: (stream, loop) => streams + stream * (1 + loops) + 1 + loop,
+    tableBase: (input) => tables.get(input)!,
+    tableSize: (input, dim) => tables.get(input)! + 1 + dim,
+    tableStride: (input, dim) => tables.get(input)! + 1 + rankOf(kernel, input) + dim,
+    scalar: (slot) => scalars + slot,
+    literals,
+    cache,
+    words: cache + 1,
+  };
+}
+
+export function rankOf(kernel: LoopKernel, input: number): number {
+  const { access } = kernel.inputs[input]!;
+  if (access.mode !== 'indirect') throw new Error('loadAt of a direct input');
+  return access.shape.length;
+}
+
+export const dtypeOf = (kernel: LoopKernel, s: Stream): DType =>
+  s.role === 'input' ? kernel.inputs[s.which]!.dtype : s.role === 'output' ? kernel.outputs[s.which]!.dtype : 'int32';

@@ -1,0 +1,392 @@
+import type { DType } from '../../core/dtype.ts';
+import { contiguousStrides, sizeOf } from '../../core/shape.ts';
+import { exactFunction } from '../../ir/exact.ts';
+import { type Expr, walk } from '../../ir/expr.ts';
+import type { Input, Kernel, LoopKernel, MatmulKernel, Output, ReduceOp } from '../../ir/kernel.ts';
+import type { Backend, Program as BackendProgram, Batch, Buffer, Launch, MemoryUse, Readback } from '../backend.ts';
+
+class ReferenceBuffer implements Buffer {
+  constructor(
+    readonly id: number,
+    readonly bytes: number,
+    readonly values: Float64Array,
+  ) {}
+}
+
+const scratch = new DataView(new ArrayBuffer(4));
+const toBits: Record<DType, (x: number) => void> = {
+  float32: (x) => scratch.setFloat32(0, x),
+  int32: (x) => scratch.setInt32(0, x),
+  uint32: (x) => scratch.setUint32(0, x),
+  bool: (x) => scratch.setUint32(0, x),
+};
+const fromBits: Record<DType, () => number> = {
+  float32: () => scratch.getFloat32(0),
+  int32: () => scratch.getInt32(0),
+  uint32: () => scratch.getUint32(0),
+  bool: () => scratch.getUint32(0),
+};
+
+const saturate = (x: number, low: number, high: number): number =>
+  Number.isNaN(x) ? 0 : Math.min(Math.max(Math.trunc(x), low), high);
+
+/** JavaScript's number for a value of the dtype: exact for integers, rounded to float32 unless computing in float64. */
+export function rounding(dtype: DType, float64: boolean): (x: number) => number {
+  if (dtype === 'float32') return float64 ? (x) => x : Math.fround;
+  if (dtype === 'int32') return (x) => x | 0;
+  if (dtype === 'uint32') return (x) => x >>> 0;
+  return (x) => (x !== 0 ? 1 : 0);
+}
+
+const maximum = (a: number, b: number): number => (a !== a || b !== b ? Number.NaN : a > b ? a : b);
+const minimum = (a: number, b: number): number => (a !== a || b !== b ? Number.NaN : a < b ? a : b);
+
+function roundHalfEven(x: number): number {
+  const r = Math.round(x);
+  return Math.abs(x % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r;
+}
+
+const IDENTITY: Record<ReduceOp, (dtype: DType) => number> = {
+  sum: () => 0,
+  prod: () => 1,
+  max: (t) => (t === 'float32' ? -Infinity : t === 'int32' ? -(2 ** 31) : 0),
+  min: (t) => (t === 'float32' ? Infinity : t === 'int32' ? 2 ** 31 - 1 : t === 'bool' ? 1 : 2 ** 32 - 1),
+};
+
+/** Where an evaluation stands: the coordinates in the iteration space, and the reductions of the row so far. */
+interface Point {
+  readonly at: number[];
+  readonly results: number[];
+}
+
+type Evaluate = (p: Point) => number;
+
+/** Computes expressions at a point; the values come in an array that the next call reuses. */
+type Program = (p: Point) => ArrayLike<number>;
+
+/** The state of one launch: its kernel, values and inputs. */
+class Interpreter {
+  readonly space: readonly number[];
+  private readonly steps: readonly number[];
+
+  constructor(
+    readonly kernel: Kernel,
+    readonly buffers: readonly ReferenceBuffer[],
+    readonly scalars: readonly number[],
+    readonly float64: boolean,
+    readonly flag: (code: number) => void,
+  ) {
+    this.space = kernel.space;
+    this.steps = contiguousStrides(kernel.space);
+  }
+
+  /** A step for each distinct node, arguments first: what expressions share is computed once. */
+  program(roots: readonly Expr[]): Program {
+    const order: Expr[] = [];
+    walk(roots, (e) => order.push(e));
+    const slots = new Map(order.map((e, i) => [e, i]));
+    const values = new Float64Array(order.length);
+    const steps = order.map((e) =>
+      this.build(
+        e,
+        e.args.map((a): Evaluate => {
+          const slot = slots.get(a)!;
+          return () => values[slot]!;
+        }),
+      ),
+    );
+    const results = roots.map((r) => slots.get(r)!);
+    const out = new Float64Array(roots.length);
+    return (p) => {
+      for (let i = 0; i < steps.length; i++) values[i] = steps[i]!(p);
+      for (let i = 0; i < results.length; i++) out[i] = values[results[i]!]!;
+      return out;
+    };
+  }
+
+  private build(e: Expr, args: readonly Evaluate[]): Evaluate {
+    const [x, y, z] = args;
+    const round = rounding(e.dtype, this.float64);
+    const from = e.args[0]?.dtype;
+    switch (e.op) {
+      case 'const': {
+        const value = round(e.value);
+        return () => value;
+      }
+      case 'uniform': {
+        const value = round(this.scalars[e.value]!);
+        return () => value;
+      }
+      case 'load': {
+        const input = this.kernel.inputs[e.value]!;
+        const access = input.access;
+        if (access.mode !== 'direct') throw new Error('load of an indirect input');
+        const { values } = this.buffers[input.binding]!;
+        return ({ at }) => {
+          let i = access.offset;
+          for (let d = 0; d < at.length; d++) i += at[d]! * access.strides[d]!;
+          return values[i]!;
+        };
+      }
+      case 'loadAt':
+        return this.indirect(this.kernel.inputs[e.value]!, args);
+      case 'index':
+        return ({ at }) => at[e.value]!;
+      case 'position':
+        return ({ at }) => at.reduce((sum, c, d) => sum + c * this.steps[d]!, 0);
+      case 'result':
+        return ({ results }) => results[e.value]!;
+      case 'neg':
+        return (p) => round(-x!(p));
+      case 'abs':
+        return (p) => round(Math.abs(x!(p)));
+      case 'floor':
+        return (p) => Math.floor(x!(p));
+      case 'ceil':
+        return (p) => Math.ceil(x!(p));
+      case 'trunc':
+        return (p) => Math.trunc(x!(p));
+      case 'round':
+        return (p) => roundHalfEven(x!(p));
+      case 'sqrt':
+        return (p) => round(Math.sqrt(x!(p)));
+      case 'not':
+        return e.dtype === 'bool' ? (p) => (x!(p) === 0 ? 1 : 0) : (p) => round(~x!(p));
+      case 'cast':
+        if (from === 'float32' && e.dtype === 'int32') return (p) => saturate(x!(p), -(2 ** 31), 2 ** 31 - 1);
+        if (from === 'float32' && e.dtype === 'uint32') return (p) => saturate(x!(p), 0, 2 ** 32 - 1);
+        if (e.dtype === 'bool') return (p) => (x!(p) !== 0 ? 1 : 0);
+        return (p) => round(x!(p));
+      case 'bitcast':
+        return (p) => {
+          toBits[from!](x!(p));
+          return fromBits[e.dtype]();
+        };
+      case 'add':
+        return (p) => round(x!(p) + y!(p));
+      case 'sub':
+        return (p) => round(x!(p) - y!(p));
+      case 'mul':
+        return e.dtype === 'float32' ? (p) => round(x!(p) * y!(p)) : (p) => round(Math.imul(x!(p), y!(p)));
+      case 'div':
+        if (e.dtype === 'float32') return (p) => round(x!(p) / y!(p));
+        return (p) => {
+          const divisor = y!(p);
+          return divisor === 0 ? 0 : round(Math.trunc(x!(p) / divisor));
+        };
+      case 'max':
+        return (p) => maximum(x!(p), y!(p));
+      case 'min':
+        return (p) => minimum(x!(p), y!(p));
+      case 'eq':
+        return (p) => (x!(p) === y!(p) ? 1 : 0);
+      case 'ne':
+        return (p) => (x!(p) !== y!(p) ? 1 : 0);
+      case 'lt':
+        return (p) => (x!(p) < y!(p) ? 1 : 0);
+      case 'le':
+        return (p) => (x!(p) <= y!(p) ? 1 : 0);
+      case 'and':
+        return (p) => round(x!(p) & y!(p));
+      case 'or':
+        return (p) => round(x!(p) | y!(p));
+      case 'xor':
+        return (p) => round(x!(p) ^ y!(p));
+      case 'shl':
+        return (p) => round(x!(p) << y!(p));
+      case 'shr':
+        return e.dtype === 'uint32' ? (p) => x!(p) >>> y!(p) : (p) => x!(p) >> y!(p);
+      case 'select':
+        return (p) => (x!(p) !== 0 ? y!(p) : z!(p));
+      default: {
+        const exact = exactFunction(e.op);
+        if (e.args.length === 1) return (p) => round(exact(x!(p), 0));
+        return (p) => round(exact(x!(p), y!(p)));
+      }
+    }
+  }
+
+  private indirect(input: Input, coordinates: readonly Evaluate[]): Evaluate {
+    const access = input.access;
+    if (access.mode !== 'indirect') throw new Error('loadAt of a direct input');
+    const { values } = this.buffers[input.binding]!;
+    return (p) => {
+      let i = access.offset;
+      for (let d = 0; d < coordinates.length; d++) {
+        const c = coordinates[d]!(p);
+        if (!(c >= 0 && c < access.shape[d]!)) {
+          if (access.check !== null) this.flag(this.scalars[access.check]!);
+          return 0;
+        }
+        i += c * access.strides[d]!;
+      }
+      return values[i]!;
+    };
+  }
+
+  /** Something that computes outputs and only then stores them: one may overwrite what another reads at the point. */
+  writer(outputs: readonly Output[]): (p: Point) => void {
+    const compute = this.program(outputs.map((o) => o.expr));
+    return (p) => {
+      const values = compute(p);
+      outputs.forEach(({ strides, offset, binding }, n) => {
+        let i = offset;
+        for (let d = 0; d < strides.length; d++) i += p.at[d]! * strides[d]!;
+        this.buffers[binding]!.values[i] = values[n]!;
+      });
+    };
+  }
+}
+
+/** Calls `visit` for every point of a space, in row-major order, with `at` updated in place from dim `from` on. */
+function forEachPoint(space: readonly number[], at: number[], from: number, visit: () => void): void {
+  if (from === space.length) {
+    visit();
+    return;
+  }
+  for (let i = 0; i < space[from]!; i++) {
+    at[from] = i;
+    forEachPoint(space, at, from + 1, visit);
+  }
+}
+
+function combine(op: ReduceOp, dtype: DType, float64: boolean): (a: number, b: number) => number {
+  const round = rounding(dtype, float64);
+  if (op === 'sum') return (a, b) => round(a + b);
+  if (op === 'prod') return dtype === 'float32' ? (a, b) => round(a * b) : (a, b) => round(Math.imul(a, b));
+  return op === 'max' ? maximum : minimum;
+}
+
+function runLoop(run: Interpreter, kernel: LoopKernel): void {
+  const outer = kernel.space.slice(0, kernel.space.length - kernel.inner);
+  const reductions = kernel.reductions.map((r) => ({
+    value: run.program([r.expr]),
+    start: IDENTITY[r.op](r.expr.dtype),
+    // Sums are kept in double and rounded once: the oracle should not add an error of its own.
+    join: combine(r.op, r.expr.dtype, run.float64 || r.op === 'sum'),
+    round: rounding(r.expr.dtype, run.float64),
+  }));
+  const elements = run.writer(kernel.outputs.filter((o) => o.level === 'element'));
+  const rows = run.writer(kernel.outputs.filter((o) => o.level === 'row'));
+  const p: Point = { at: new Array<number>(kernel.space.length).fill(0), results: [] };
+  forEachPoint(outer, p.at, 0, () => {
+    const row = (visit: () => void): void => forEachPoint(kernel.space, p.at, outer.length, visit);
+    p.results.length = 0;
+    for (const r of reductions) {
+      let sum = r.start;
+      row(() => {
+        sum = r.join(sum, r.value(p)[0]!);
+      });
+      p.results.push(r.round(sum));
+    }
+    row(() => elements(p));
+    for (let d = outer.length; d < p.at.length; d++) p.at[d] = 0;
+    rows(p);
+  });
+}
+
+function runMatmul(run: Interpreter, kernel: MatmulKernel): void {
+  const [a, b] = [kernel.inputs[0]!, kernel.inputs[1]!].map((input) => {
+    if (input.access.mode !== 'direct') throw new Error('matmul operands are read directly');
+    return { ...input.access, values: run.buffers[input.binding]!.values };
+  });
+  const rank = kernel.space.length;
+  const round = rounding('float32', run.float64);
+  const write = run.writer(kernel.outputs);
+  const p: Point = { at: new Array<number>(rank).fill(0), results: [0] };
+  forEachPoint(kernel.space, p.at, 0, () => {
+    let i = a!.offset + p.at[rank - 2]! * a!.strides[rank - 2]!;
+    let j = b!.offset + p.at[rank - 1]! * b!.strides[rank - 1]!;
+    for (let d = 0; d < rank - 2; d++) {
+      i += p.at[d]! * a!.strides[d]!;
+      j += p.at[d]! * b!.strides[d]!;
+    }
+    let sum = 0;
+    for (let k = 0; k < kernel.k; k++)
+      sum += a!.values[i + k * a!.strides[rank - 1]!]! * b!.values[j + k * b!.strides[rank - 2]!]!;
+    p.results[0] = round(sum);
+    write(p);
+  });
+}
+
+/**
+ * The oracle: interprets kernel descriptions point by point, in float64 or in float32 (each operation rounded, sums rounded
+ * once). Written for reading; nothing here is fast.
+ */
+export class ReferenceBackend implements Backend {
+  readonly name = 'reference';
+  readonly description: string;
+  readonly limits = { bindings: 64, bufferBytes: 2 ** 31 };
+  private nextId = 1;
+  private bytes = 0;
+  private buffers = 0;
+  private status = 0;
+
+  constructor(readonly precision: 'float32' | 'float64' = 'float32') {
+    this.description = `plain interpreter in ${precision}`;
+  }
+
+  allocate(bytes: number): Buffer {
+    this.bytes += bytes;
+    this.buffers++;
+    // NaN shows a read of what nobody wrote.
+    return new ReferenceBuffer(this.nextId++, bytes, new Float64Array(bytes / 4).fill(Number.NaN));
+  }
+
+  release(buffer: Buffer): void {
+    this.bytes -= buffer.bytes;
+    this.buffers--;
+  }
+
+  prepare(kernel: Kernel): BackendProgram {
+    return { kernel };
+  }
+
+  submit(batch: Batch): undefined {
+    for (const { buffer, data } of batch.uploads) (buffer as ReferenceBuffer).values.set(data);
+    for (const launch of batch.launches) this.launch(launch);
+  }
+
+  private launch({ program: { kernel }, buffers, scalars }: Launch): void {
+    const flag = (code: number): void => {
+      this.status = code;
+    };
+    const run = new Interpreter(kernel, buffers as ReferenceBuffer[], scalars, this.precision === 'float64', flag);
+    if (sizeOf(kernel.space) === 0 && (kernel.kind === 'matmul' || kernel.inner === 0)) return;
+    if (kernel.kind === 'matmul') runMatmul(run, kernel);
+    else runLoop(run, kernel);
+  }
+
+  private takeStatus(): number {
+    const status = this.status;
+    this.status = 0;
+    return status;
+  }
+
+  readSync(buffer: Buffer, dtype: DType, offset: number, length: number): Readback {
+    const values = (buffer as ReferenceBuffer).values.subarray(offset, offset + length);
+    const Type =
+      dtype === 'float32'
+        ? this.precision === 'float64'
+          ? Float64Array
+          : Float32Array
+        : dtype === 'int32'
+          ? Int32Array
+          : Uint32Array;
+    return { data: Type.from(values), status: this.takeStatus() };
+  }
+
+  async read(buffer: Buffer, dtype: DType, offset: number, length: number): Promise<Readback> {
+    return this.readSync(buffer, dtype, offset, length);
+  }
+
+  async sync(): Promise<number> {
+    return this.takeStatus();
+  }
+
+  memory(): MemoryUse {
+    return { bytes: this.bytes, buffers: this.buffers, pooledBytes: 0 };
+  }
+
+  destroy(): void {}
+}

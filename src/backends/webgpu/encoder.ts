@@ -1,0 +1,134 @@
+import { COPY_DST, type Counters, UNIFORM } from './constants.ts';
+import type { Memory } from './pool.ts';
+import type { Step } from './programs.ts';
+
+/** A step with what a launch brings to it. */
+export interface Job {
+  readonly step: Step;
+  readonly memories: readonly Memory[];
+  readonly scalars: readonly number[];
+  readonly label: string;
+}
+
+const GROUPS_KEPT = 8192;
+
+/** Encodes jobs into one pass, with cached bind groups and all params in one uniform arena. */
+export class Encoder {
+  private readonly bindGroups = new Map<string, GPUBindGroup>();
+  private readonly groupsOf = new Map<Memory, string[]>();
+  private arena: GPUBuffer | undefined;
+  private words = new Uint32Array(64 * 256);
+  private floats = new Float32Array(this.words.buffer);
+  private signed = new Int32Array(this.words.buffer);
+
+  constructor(
+    private readonly device: GPUDevice,
+    private readonly status: Memory,
+    private readonly counters: Counters,
+  ) {}
+
+  /** True when encoding makes nothing new. */
+  isWarm(jobs: readonly Job[]): boolean {
+    if (!this.arena || this.bytes(jobs) > this.arena.size) return false;
+    return jobs.every((job) => this.bindGroups.has(this.key(job)));
+  }
+
+  encode(encoder: GPUCommandEncoder, jobs: readonly Job[]): void {
+    const arena = this.fillArena(jobs);
+    const pass = encoder.beginComputePass();
+    let current: GPUComputePipeline | undefined;
+    let offset = 0;
+    for (const job of jobs) {
+      const { pipeline, groups } = job.step;
+      if (pipeline.gpu !== current) {
+        current = pipeline.gpu!;
+        pass.setPipeline(current);
+      }
+      pass.setBindGroup(0, this.bindGroup(job, arena), [offset]);
+      pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
+      offset += pipeline.uniformBytes;
+    }
+    pass.end();
+    this.counters.dispatches += jobs.length;
+    this.counters.passes++;
+  }
+
+  /** Drops the bind groups of memory that goes away. */
+  forget(memory: Memory): void {
+    for (const key of this.groupsOf.get(memory) ?? []) this.bindGroups.delete(key);
+    this.groupsOf.delete(memory);
+  }
+
+  destroy(): void {
+    this.clear();
+    this.arena?.destroy();
+  }
+
+  private clear(): void {
+    this.bindGroups.clear();
+    this.groupsOf.clear();
+  }
+
+  private key({ step, memories }: Job): string {
+    let key = `${step.pipeline.layout.id}`;
+    for (const memory of memories) key += `,${memory.id}`;
+    return key;
+  }
+
+  private bindGroup(job: Job, arena: GPUBuffer): GPUBindGroup {
+    const key = this.key(job);
+    const known = this.bindGroups.get(key);
+    if (known) return known;
+    if (this.bindGroups.size >= GROUPS_KEPT) this.clear();
+    const { pipeline } = job.step;
+    const storage = pipeline.checked ? [...job.memories, this.status] : job.memories;
+    const entries: GPUBindGroupEntry[] = storage.map((memory, binding) => ({ binding, resource: { buffer: memory.gpu } }));
+    entries.push({ binding: storage.length, resource: { buffer: arena, size: pipeline.uniformBytes } });
+    const group = this.device.createBindGroup({ layout: pipeline.layout.bindGroup, entries });
+    this.counters.bindGroups++;
+    this.bindGroups.set(key, group);
+    for (const memory of new Set(job.memories)) {
+      const keys = this.groupsOf.get(memory);
+      if (keys) keys.push(key);
+      else this.groupsOf.set(memory, [key]);
+    }
+    return group;
+  }
+
+  private bytes(jobs: readonly Job[]): number {
+    let bytes = 0;
+    for (const { step } of jobs) bytes += step.pipeline.uniformBytes;
+    return bytes;
+  }
+
+  /** Writes the params of all jobs, one after the other, and returns the buffer that holds them. */
+  private fillArena(jobs: readonly Job[]): GPUBuffer {
+    const bytes = this.bytes(jobs);
+    if (bytes > this.words.byteLength) {
+      this.words = new Uint32Array(2 ** Math.ceil(Math.log2(bytes)) / 4);
+      this.floats = new Float32Array(this.words.buffer);
+      this.signed = new Int32Array(this.words.buffer);
+    }
+    const { words, floats, signed } = this;
+    let at = 0;
+    for (const { step, scalars } of jobs) {
+      words.set(step.words, at);
+      for (const { word, slot, dtype } of step.scalars) {
+        const value = scalars[slot]!;
+        if (dtype === 'float32') floats[at + word] = value;
+        else if (dtype === 'int32') signed[at + word] = value;
+        else words[at + word] = dtype === 'bool' ? Number(value !== 0) : value;
+      }
+      at += step.pipeline.uniformBytes / 4;
+    }
+    if (!this.arena || this.arena.size < bytes) {
+      // Commands that are submitted already keep the old one alive.
+      this.arena?.destroy();
+      this.clear();
+      this.arena = this.device.createBuffer({ size: words.byteLength, usage: UNIFORM | COPY_DST });
+      this.counters.buffers++;
+    }
+    this.device.queue.writeBuffer(this.arena, 0, words, 0, bytes / 4);
+    return this.arena;
+  }
+}

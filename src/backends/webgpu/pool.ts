@@ -1,0 +1,167 @@
+import { DeviceError, OutOfMemoryError, type TensorloomError } from '../../core/errors.ts';
+import type { Buffer, MemoryUse } from '../backend.ts';
+import { COPY_DST, COPY_SRC, type Counters, MAP_READ, STORAGE } from './constants.ts';
+import { guarded } from './scopes.ts';
+
+/** A GPUBuffer that serves one handle after another. */
+export interface Memory {
+  readonly id: number;
+  readonly gpu: GPUBuffer;
+  readonly size: number;
+  /** Until its error scope is clean. */
+  ready: Promise<void> | undefined;
+  error: TensorloomError | undefined;
+}
+
+export class DeviceBuffer implements Buffer {
+  memory: Memory | undefined;
+  constructor(
+    readonly id: number,
+    readonly bytes: number,
+    memory: Memory,
+  ) {
+    this.memory = memory;
+  }
+}
+
+/** The memory behind a buffer that is in use. */
+export function memoryOf(buffer: Buffer): Memory {
+  const { memory } = buffer as DeviceBuffer;
+  if (!memory) throw new DeviceError(`buffer ${buffer.id} was used after its release`);
+  return memory;
+}
+
+const SMALLEST = 256;
+const KEPT = 256 * 2 ** 20;
+
+/** Powers of two and the quarter steps between them: at most a quarter is wasted. */
+export function sizeClass(bytes: number, limit: number): number {
+  if (bytes <= SMALLEST) return SMALLEST;
+  const step = 2 ** (Math.ceil(Math.log2(bytes)) - 3);
+  return Math.min(Math.max(Math.ceil(bytes / step) * step, SMALLEST), limit);
+}
+
+/** Storage buffers, handed out again last in, first out, as everything that uses them is submitted in order. */
+export class Pool {
+  private nextId = 1;
+  private readonly free = new Map<number, Memory[]>();
+  /** All free memory, the longest unused first. */
+  private readonly idle = new Set<Memory>();
+  private readonly all = new Set<Memory>();
+  private bytes = 0;
+  private buffers = 0;
+  private peak = 0;
+  private idleBytes = 0;
+
+  constructor(
+    private readonly device: GPUDevice,
+    private readonly limit: number,
+    private readonly counters: Counters,
+    /** Called with memory that goes away; it is still in use by what is queued. */
+    private readonly discard: (memory: Memory) => void,
+  ) {}
+
+  allocate(bytes: number): DeviceBuffer {
+    if (bytes > this.limit)
+      throw new OutOfMemoryError(
+        `a buffer of ${bytes} bytes is larger than the ${this.limit} bytes that this WebGPU device allows; ` +
+          'split the tensor, or use a smaller batch',
+      );
+    const size = sizeClass(bytes, this.limit);
+    const memory = this.free.get(size)?.pop() ?? this.create(size);
+    if (this.idle.delete(memory)) this.idleBytes -= size;
+    this.bytes += bytes;
+    this.buffers++;
+    this.peak = Math.max(this.peak, this.bytes);
+    return new DeviceBuffer(this.nextId++, bytes, memory);
+  }
+
+  release(buffer: DeviceBuffer): void {
+    const memory = memoryOf(buffer);
+    buffer.memory = undefined;
+    this.bytes -= buffer.bytes;
+    this.buffers--;
+    if (memory.error) return this.drop(memory);
+    let list = this.free.get(memory.size);
+    if (!list) {
+      list = [];
+      this.free.set(memory.size, list);
+    }
+    list.push(memory);
+    this.idle.add(memory);
+    this.idleBytes += memory.size;
+    this.trim(Math.max(KEPT, this.peak));
+  }
+
+  /** Drops what was unused for longest until at most `bytes` are kept. */
+  trim(bytes: number): void {
+    for (const memory of this.idle) {
+      if (this.idleBytes <= bytes) break;
+      this.idle.delete(memory);
+      this.idleBytes -= memory.size;
+      this.free.get(memory.size)!.shift();
+      this.drop(memory);
+    }
+  }
+
+  use(): MemoryUse {
+    return { bytes: this.bytes, buffers: this.buffers, pooledBytes: this.idleBytes };
+  }
+
+  destroy(): void {
+    for (const memory of this.all) memory.gpu.destroy();
+    this.all.clear();
+    this.idle.clear();
+    this.free.clear();
+    this.idleBytes = 0;
+  }
+
+  private drop(memory: Memory): void {
+    this.all.delete(memory);
+    this.discard(memory);
+  }
+
+  private create(size: number): Memory {
+    const { value: gpu, error } = guarded(this.device, `making a buffer of ${size} bytes`, () =>
+      this.device.createBuffer({ size, usage: STORAGE | COPY_SRC | COPY_DST }),
+    );
+    this.counters.buffers++;
+    const memory: Memory = { id: this.nextId++, gpu, size, ready: undefined, error: undefined };
+    memory.ready = error.then((failed) => {
+      memory.ready = undefined;
+      memory.error = failed;
+    });
+    this.all.add(memory);
+    return memory;
+  }
+}
+
+/** Buffers that the host reads from. */
+export class Staging {
+  private readonly free = new Map<number, GPUBuffer[]>();
+
+  constructor(
+    private readonly device: GPUDevice,
+    private readonly counters: Counters,
+  ) {}
+
+  take(bytes: number): GPUBuffer {
+    const size = sizeClass(bytes, Number.POSITIVE_INFINITY);
+    const kept = this.free.get(size)?.pop();
+    if (kept) return kept;
+    this.counters.buffers++;
+    return this.device.createBuffer({ size, usage: MAP_READ | COPY_DST });
+  }
+
+  give(buffer: GPUBuffer): void {
+    const list = this.free.get(buffer.size) ?? [];
+    this.free.set(buffer.size, list);
+    if (list.length < 4) list.push(buffer);
+    else buffer.destroy();
+  }
+
+  destroy(): void {
+    for (const list of this.free.values()) for (const buffer of list) buffer.destroy();
+    this.free.clear();
+  }
+}

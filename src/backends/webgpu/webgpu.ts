@@ -1,0 +1,227 @@
+import type { DType } from '../../core/dtype.ts';
+import { DeviceError, DeviceLostError, type TensorloomError } from '../../core/errors.ts';
+import type { Kernel } from '../../ir/kernel.ts';
+import type { Backend, BackendLimits, Batch, Buffer, MemoryUse, Numbers, Program, Readback } from '../backend.ts';
+import { type Counters, MAP_MODE_READ } from './constants.ts';
+import { describe, type OpenDevice, openDevice, type WebGPUOptions } from './device.ts';
+import { Encoder, type Job } from './encoder.ts';
+import { type DeviceBuffer, type Memory, memoryOf, Pool, Staging } from './pool.ts';
+import { Pipelines } from './pipelines.ts';
+import { Programs, type WebGPUProgram } from './programs.ts';
+import { OrderedQueue } from './queue.ts';
+import { guarded } from './scopes.ts';
+
+export type { Counters } from './constants.ts';
+export type { WebGPUOptions } from './device.ts';
+
+type Upload = { readonly memory: Memory; readonly data: Numbers };
+
+/** Copied, or as float32 where it is not yet. */
+const hostCopy = (data: Numbers): Numbers => (data instanceof Float64Array ? Float32Array.from(data) : data.slice());
+
+class WebGPUBackend implements Backend {
+  readonly name = 'webgpu';
+  readonly precision = 'float32';
+  readonly description: string;
+  readonly limits: BackendLimits;
+  readonly adapterInfo: GPUAdapterInfo;
+  readonly isSoftware: boolean;
+  /** Resolves when the device is lost or destroyed. */
+  readonly lost: Promise<DeviceLostError>;
+  readonly counters: Counters = { dispatches: 0, passes: 0, submits: 0, bindGroups: 0, buffers: 0, pipelines: 0 };
+
+  private readonly device: GPUDevice;
+  private readonly owned: boolean;
+  private readonly queue = new OrderedQueue();
+  private readonly pool: Pool;
+  private readonly staging: Staging;
+  private readonly status: DeviceBuffer;
+  private readonly encoder: Encoder;
+  private readonly programs: Programs;
+  private readonly made = new WeakMap<Kernel, WebGPUProgram>();
+  /** What the device reported outside of any error scope; the next read or sync rejects with it. */
+  private uncaptured: TensorloomError | undefined;
+  private announceLoss: (error: DeviceLostError) => void = () => {};
+
+  constructor(open: OpenDevice, variants: 'software' | 'hardware') {
+    const { device, info, isSoftware, owned } = open;
+    this.device = device;
+    this.owned = owned;
+    this.adapterInfo = info;
+    this.isSoftware = isSoftware;
+    this.description = describe(open);
+    const bufferBytes = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
+    this.limits = { bindings: device.limits.maxStorageBuffersPerShaderStage - 1, bufferBytes };
+    this.pool = new Pool(device, bufferBytes, this.counters, (memory) => this.discard(memory));
+    this.staging = new Staging(device, this.counters);
+    this.status = this.pool.allocate(4);
+    this.encoder = new Encoder(device, memoryOf(this.status), this.counters);
+    this.programs = new Programs(new Pipelines(device, this.counters), variants === 'software');
+    this.lost = new Promise((resolve) => {
+      this.announceLoss = resolve;
+    });
+    void device.lost.then(({ reason, message }) =>
+      this.die(new DeviceLostError(`the WebGPU device was ${reason === 'destroyed' ? 'destroyed' : 'lost'}: ${message}`)),
+    );
+    if (owned)
+      device.addEventListener('uncapturederror', (event) => {
+        this.uncaptured ??= new DeviceError(`WebGPU: ${event.error.message}`);
+      });
+  }
+
+  allocate(bytes: number): Buffer {
+    if (this.queue.error) throw this.queue.error;
+    return this.pool.allocate(bytes);
+  }
+
+  release(buffer: Buffer): void {
+    if (!this.queue.error) this.pool.release(buffer as DeviceBuffer);
+  }
+
+  prepare(kernel: Kernel): Program {
+    if (this.queue.error) throw this.queue.error;
+    let program = this.made.get(kernel);
+    if (!program) {
+      program = this.programs.make(kernel);
+      this.made.set(kernel, program);
+    }
+    return program;
+  }
+
+  submit({ uploads, launches }: Batch): Promise<void> | undefined {
+    const waits = new Set<Promise<void>>();
+    const use = (buffer: Buffer): Memory => {
+      const memory = memoryOf(buffer);
+      if (memory.ready) waits.add(memory.ready);
+      return memory;
+    };
+    const copies: Upload[] = uploads.map(({ buffer, data }) => ({ memory: use(buffer), data }));
+    const jobs: Job[] = [];
+    for (const { program, buffers, scalars, label } of launches) {
+      const memories = buffers.map(use);
+      for (const step of (program as WebGPUProgram).steps) {
+        if (step.pipeline.ready) waits.add(step.pipeline.ready);
+        jobs.push({ step, memories, scalars, label });
+      }
+    }
+    const work = { copies, jobs };
+    let inCall = true;
+    const outcome = this.queue.run([...waits], () => this.execute(inCall ? work : kept!));
+    inCall = false;
+    if (outcome === undefined) return undefined;
+    // It waits: the caller may change the bytes and the scalars from now on.
+    const kept: typeof work | undefined = {
+      copies: copies.map(({ memory, data }) => ({ memory, data: hostCopy(data) })),
+      jobs: jobs.map((job) => ({ ...job, scalars: job.scalars.slice() })),
+    };
+    outcome.catch(() => {});
+    return outcome;
+  }
+
+  private execute({ copies, jobs }: { copies: readonly Upload[]; jobs: readonly Job[] }): Promise<void> | undefined {
+    for (const { memory } of copies) if (memory.error) throw memory.error;
+    for (const { step, memories, label } of jobs) {
+      const error = step.pipeline.error ?? memories.find((m) => m.error)?.error;
+      if (error) throw new (error.constructor as typeof DeviceError)(`${label}: ${error.message}`);
+    }
+    if (this.encoder.isWarm(jobs) || jobs.length === 0) {
+      this.send(copies, jobs);
+      return undefined;
+    }
+    const labels = [...new Set(jobs.map((job) => job.label))].join(', ');
+    const { error } = guarded(this.device, labels, () => this.send(copies, jobs));
+    return error.then((failed) => {
+      if (failed) throw failed;
+    });
+  }
+
+  private send(copies: readonly Upload[], jobs: readonly Job[]): void {
+    const { queue } = this.device;
+    for (const { memory, data } of copies)
+      if (data.length > 0) queue.writeBuffer(memory.gpu, 0, (data instanceof Float64Array ? hostCopy(data) : data) as GPUAllowSharedBufferSource);
+    if (jobs.length === 0) return;
+    const encoder = this.device.createCommandEncoder();
+    this.encoder.encode(encoder, jobs);
+    queue.submit([encoder.finish()]);
+    this.counters.submits++;
+  }
+
+  async read(buffer: Buffer, dtype: DType, offset: number, length: number): Promise<Readback> {
+    const memory = memoryOf(buffer);
+    const waits = memory.ready ? [memory.ready] : [];
+    return this.queue.run(waits, () => this.fetch(memory, dtype, offset, length));
+  }
+
+  async sync(): Promise<number> {
+    const { status } = await this.queue.run([], () => this.fetch(undefined, 'uint32', 0, 0));
+    return status;
+  }
+
+  /** Copies the status word and elements of a memory for the host, and resets the former. */
+  private async fetch(memory: Memory | undefined, dtype: DType, offset: number, length: number): Promise<Readback> {
+    if (memory?.error) throw memory.error;
+    const staging = this.staging.take(4 + 4 * length);
+    const status = memoryOf(this.status).gpu;
+    const encoder = this.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(status, 0, staging, 0, 4);
+    encoder.clearBuffer(status, 0, 4);
+    if (memory && length > 0) encoder.copyBufferToBuffer(memory.gpu, 4 * offset, staging, 4, 4 * length);
+    this.device.queue.submit([encoder.finish()]);
+    this.counters.submits++;
+    try {
+      await this.queue.unlessDead(staging.mapAsync(MAP_MODE_READ, 0, 4 + 4 * length));
+    } catch (reason) {
+      staging.destroy();
+      throw this.queue.error ?? this.takeUncaptured() ?? new DeviceError(`reading failed: ${String(reason)}`);
+    }
+    const bytes = staging.getMappedRange(0, 4 + 4 * length).slice(0);
+    staging.unmap();
+    this.staging.give(staging);
+    const failed = this.takeUncaptured();
+    if (failed) throw failed;
+    const Type = dtype === 'float32' ? Float32Array : dtype === 'int32' ? Int32Array : Uint32Array;
+    return { data: new Type(bytes, 4, length), status: new Uint32Array(bytes, 0, 1)[0]! };
+  }
+
+  memory(): MemoryUse {
+    const { bytes, buffers, pooledBytes } = this.pool.use();
+    return { bytes: bytes - this.status.bytes, buffers: buffers - 1, pooledBytes };
+  }
+
+  destroy(): void {
+    if (this.queue.error) return;
+    this.die(new DeviceLostError('the WebGPU device was destroyed'));
+    this.encoder.destroy();
+    this.pool.destroy();
+    this.staging.destroy();
+    if (this.owned) this.device.destroy();
+  }
+
+  private die(error: DeviceLostError): void {
+    this.queue.kill(error);
+    this.announceLoss(error);
+  }
+
+  private takeUncaptured(): TensorloomError | undefined {
+    const error = this.uncaptured;
+    this.uncaptured = undefined;
+    return error;
+  }
+
+  /** Destroys memory once nothing that waits to be submitted uses it. */
+  private discard(memory: Memory): void {
+    const result = this.queue.run([], () => {
+      this.encoder.forget(memory);
+      memory.gpu.destroy();
+    });
+    if (result) result.catch(() => {});
+  }
+}
+
+export type { WebGPUBackend };
+
+/** Opens a WebGPU device. Throws DeviceError where there is no adapter. */
+export async function createWebGPUBackend(options: WebGPUOptions): Promise<WebGPUBackend> {
+  const open = await openDevice(options);
+  return new WebGPUBackend(open, options.variants ?? (open.isSoftware ? 'software' : 'hardware'));
+}

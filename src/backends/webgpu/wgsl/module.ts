@@ -1,0 +1,97 @@
+import type { DType } from '../../../core/dtype.ts';
+import type { Input, Kernel, Output } from '../../../ir/kernel.ts';
+
+/** The types of a word in memory, and their names in WGSL. */
+export type Word = 'f32' | 'i32' | 'u32';
+
+export const WORD: Record<DType, Word> = { float32: 'f32', int32: 'i32', uint32: 'u32', bool: 'u32' };
+/** The type of a value in an expression. */
+export const VALUE: Record<DType, string> = { float32: 'f32', int32: 'i32', uint32: 'u32', bool: 'bool' };
+
+/** A member of the uniform `params`: taken from the kernel when a program is made, or from the launch's scalars. */
+export type Param = {
+  readonly name: string;
+  readonly type: Word;
+} & ({ readonly value: (kernel: Kernel) => number } | { readonly slot: number });
+
+/** What one pipeline is made of. */
+export interface Shader {
+  readonly source: string;
+  readonly params: readonly Param[];
+  /** Access of each storage binding; the status word, where there is one, is the last. */
+  readonly bindings: readonly ('read' | 'read_write')[];
+  readonly checked: boolean;
+}
+
+/** The generated part of a shader: bindings, params, and the functions that its skeleton calls. */
+export class Module {
+  private readonly params = new Map<string, Param>();
+  private readonly functions = new Map<string, string>();
+  private readonly bindings: { type: Word; access: 'read' | 'read_write' }[];
+  private checked = false;
+
+  constructor(readonly kernel: Kernel) {
+    this.bindings = Array.from({ length: kernel.bindings }, () => ({ type: 'u32', access: 'read' }));
+    for (const input of kernel.inputs) this.bindings[input.binding]!.type = WORD[input.dtype];
+    for (const output of kernel.outputs)
+      this.bindings[output.binding] = { type: WORD[output.dtype], access: 'read_write' };
+  }
+
+  /** The WGSL name of a number that the kernel's sizes decide; `value` may depend on nothing else. */
+  param(name: string, value: (kernel: Kernel) => number, type: Word = 'u32'): string {
+    if (!this.params.has(name)) this.params.set(name, { name, type, value });
+    return `params.${name}`;
+  }
+
+  /** The same for a scalar that comes with each launch, as a value of its dtype. */
+  scalar(slot: number): string {
+    const dtype = this.kernel.scalars[slot]!;
+    const name = `scalar${slot}`;
+    this.params.set(name, { name, type: WORD[dtype], slot });
+    return dtype === 'bool' ? `(params.${name} != 0u)` : `params.${name}`;
+  }
+
+  /** Adds a function once. */
+  define(name: string, text: () => string): void {
+    if (this.functions.has(name)) return;
+    this.functions.set(name, '');
+    this.functions.set(name, text());
+  }
+
+  load(input: Input, address: string): string {
+    const { type } = this.bindings[input.binding]!;
+    const word = `buffer${input.binding}[${address}]`;
+    if (input.dtype === 'bool') return type === 'u32' ? `(${word} != 0u)` : `(bitcast<u32>(${word}) != 0u)`;
+    return type === WORD[input.dtype] ? word : `bitcast<${WORD[input.dtype]}>(${word})`;
+  }
+
+  store(output: Output, address: string, value: string): string {
+    const { type } = this.bindings[output.binding]!;
+    const word = output.dtype === 'bool' ? `u32(${value})` : value;
+    const bits = type === WORD[output.dtype] ? word : `bitcast<${type}>(${word})`;
+    return `buffer${output.binding}[${address}] = ${bits};`;
+  }
+
+  /** The statement that reports a failed index check. */
+  report(slot: number): string {
+    this.checked = true;
+    const value = this.scalar(slot);
+    return `status = u32(${value});`;
+  }
+
+  finish(skeleton: string): Shader {
+    const storage: string[] = this.bindings.map(
+      (b, i) => `@group(0) @binding(${i}) var<storage, ${b.access}> buffer${i}: array<${b.type}>;`,
+    );
+    const access = this.bindings.map((b) => b.access);
+    if (this.checked) {
+      storage.push(`@group(0) @binding(${storage.length}) var<storage, read_write> status: u32;`);
+      access.push('read_write');
+    }
+    const params = [...this.params.values()];
+    const members = params.map((p) => `  ${p.name}: ${p.type},`);
+    const uniform = `@group(0) @binding(${storage.length}) var<uniform> params: Params;`;
+    const prelude = ['struct Params {', ...members, '}', ...storage, uniform, ...this.functions.values()];
+    return { source: `${skeleton.trimEnd()}\n\n${prelude.join('\n')}\n`, params, bindings: access, checked: this.checked };
+  }
+}

@@ -1,0 +1,136 @@
+import passSkeleton from '../../../../shaders/reduce_pass.wgsl';
+import skeleton from '../../../../shaders/rows.wgsl';
+import { sizeOf } from '../../../core/shape.ts';
+import { constant, type Expr, walk } from '../../../ir/expr.ts';
+import type { Kernel, LoopKernel, Reduction } from '../../../ir/kernel.ts';
+import { block, coordinates, inputOperand, type Operand, outputOperand, strided } from './axes.ts';
+import { Emitter, extremum } from './expressions.ts';
+import { Module, type Shader, VALUE } from './module.ts';
+
+/** A reduction, and its place among the results of the row. */
+type Member = Reduction & { readonly result: number };
+
+export const rowCount = (k: Kernel): number => sizeOf(k.kind === 'matmul' ? [] : k.space.slice(0, k.space.length - k.inner));
+export const rowLength = (k: Kernel): number => sizeOf(k.kind === 'matmul' ? [] : k.space.slice(k.space.length - k.inner));
+
+/** Reductions in as few passes over the row as their use of earlier results allows. */
+export function passes(kernel: LoopKernel): Member[][] {
+  const out: Member[][] = [];
+  const passOf: number[] = [];
+  for (const [result, reduction] of kernel.reductions.entries()) {
+    let pass = 0;
+    walk([reduction.expr], (e) => {
+      if (e.op === 'result') pass = Math.max(pass, passOf[e.value]! + 1);
+    });
+    passOf.push(pass);
+    const members = out[pass] ?? [];
+    out[pass] = members;
+    members.push({ ...reduction, result });
+  }
+  return out;
+}
+
+const LARGEST = { float32: Infinity, int32: 2 ** 31 - 1, uint32: 2 ** 32 - 1, bool: 1 };
+const SMALLEST = { float32: -Infinity, int32: -(2 ** 31), uint32: 0, bool: 0 };
+
+export function identity({ op, expr: { dtype } }: Reduction): Expr {
+  if (op === 'sum' || op === 'prod') return constant(op === 'sum' ? 0 : 1, dtype);
+  return constant((op === 'max' ? SMALLEST : LARGEST)[dtype], dtype);
+}
+
+function combine(module: Module, { op, expr: { dtype } }: Reduction, a: string, b: string): string {
+  if (op === 'max' || op === 'min') return extremum(module, op, dtype, a, b);
+  if (dtype === 'bool') return `${a} ${op === 'sum' ? '|' : '&'} ${b}`;
+  return `${a} ${op === 'sum' ? '+' : '*'} ${b}`;
+}
+
+export function rowsShader(kernel: LoopKernel): Shader {
+  const module = new Module(kernel);
+  const rank = kernel.space.length;
+  const outer = rank - kernel.inner;
+  module.param('rows', rowCount);
+  module.param('length', rowLength);
+
+  // What a row knows before its elements are visited, filled by what the functions below ask for.
+  const members = new Map<string, { type: string; value: string }>([['index', { type: 'u32', value: 'index' }]]);
+  const entry: Emitter = new Emitter(module);
+  const outerAt = coordinates(entry, 'index', 0, outer);
+  const member = (name: string, value: () => string): string => {
+    if (!members.has(name)) members.set(name, { type: 'u32', value: value() });
+    return `row.${name}`;
+  };
+  const base = (of: Operand, rowLevel: boolean): string =>
+    member(`${of.name}_base`, () => {
+      if (of.pattern === 'contiguous') return `${of.offset()} + index${rowLevel ? '' : ' * params.length'}`;
+      return strided(of, of.offset(), outerAt, 0, outer);
+    });
+
+  /** Emits for one element (`column`), or for the row as a whole (null). */
+  const at = (column: string | null): { emit: Emitter; address: (of: Operand, rowLevel: boolean) => string } => {
+    const address = (of: Operand, rowLevel: boolean): string => {
+      if (of.pattern === 'scalar') return of.offset();
+      if (column === null) return base(of, rowLevel);
+      if (of.pattern === 'contiguous') return emit.let(`${base(of, rowLevel)} + ${column}`);
+      return emit.let(strided(of, base(of, rowLevel), innerAt, outer, rank));
+    };
+    const emit: Emitter = new Emitter(module, {
+      address: (i) => address(inputOperand(module, i), false),
+      index: (dim) => {
+        if (dim < outer) return `i32(${member(`at${dim}`, () => outerAt(dim))})`;
+        return column === null ? '0i' : `i32(${innerAt(dim)})`;
+      },
+      position: () => `i32(row.index * params.length${column === null ? '' : ` + ${column}`})`,
+      result: (i) => `row.result${i}`,
+    });
+    const innerAt = coordinates(emit, column ?? '0u', outer, rank);
+    return { emit, address };
+  };
+
+  const sections: string[] = [];
+  const steps: string[] = [];
+  for (const [n, reductions] of passes(kernel).entries()) {
+    const fields = reductions.map((r) => `  r${r.result}: ${VALUE[r.expr.dtype]},`);
+    const construct = (values: string[]): string => `return Partial_${n}(${values.join(', ')});`;
+    const value = at('column').emit;
+    const values = reductions.map((r) => value.value(r.expr));
+    const start = new Emitter(module);
+    const starts = reductions.map((r) => start.value(identity(r)));
+    const combined = reductions.map((r) => combine(module, r, `a.r${r.result}`, `b.r${r.result}`));
+    sections.push(
+      passSkeleton.slice(passSkeleton.indexOf('const CHUNK_N')).replaceAll('_N', `_${n}`),
+      `struct Partial_${n} {\n${fields.join('\n')}\n}`,
+      block(`fn identity_${n}() -> Partial_${n}`, [...start.lines, construct(starts)]),
+      block(`fn value_${n}(row: Row, column: u32) -> Partial_${n}`, [...value.lines, construct(values)]),
+      block(`fn combine_${n}(a: Partial_${n}, b: Partial_${n}) -> Partial_${n}`, [construct(combined)]),
+    );
+    steps.push(`let pass${n} = reduce_${n}(row, place);`);
+    for (const r of reductions) {
+      steps.push(`row.result${r.result} = pass${n}.r${r.result};`);
+      members.set(`result${r.result}`, { type: VALUE[r.expr.dtype], value: `${VALUE[r.expr.dtype]}()` });
+    }
+  }
+
+  const stores = (level: 'element' | 'row', column: string | null): string[] => {
+    const { emit, address } = at(column);
+    const chosen = [...kernel.outputs.entries()].filter(([, output]) => output.level === level);
+    const values = chosen.map(([, output]) => emit.value(output.expr));
+    const lines = chosen.map(([i, output], n) =>
+      module.store(output, address(outputOperand(module, i), level === 'row'), values[n]!),
+    );
+    return [...emit.lines, ...lines];
+  };
+  const storeElement = block('fn storeElement(row: Row, column: u32)', stores('element', 'column'));
+  const storeRow = block('fn storeRow(row: Row)', stores('row', null));
+
+  const declared = [...members].map(([name, { type }]) => `  ${name}: ${type},`);
+  const filled = [...members.values()].map(({ value }) => value).join(', ');
+  const generated = [
+    `struct Row {\n${declared.join('\n')}\n}`,
+    block('fn enterRow(index: u32) -> Row', [...entry.lines, `return Row(${filled});`]),
+    block('fn reduceRow(entered: Row, place: Place) -> Row', ['var row = entered;', ...steps, 'return row;']),
+    ...sections,
+    storeElement,
+    storeRow,
+  ];
+  return module.finish(`${skeleton}\n${generated.join('\n\n')}`);
+}

@@ -1,0 +1,37 @@
+import { DTypeError } from './errors.ts';
+
+/** The element types of a tensor. Every element takes four bytes on the device; bools are stored as 0 and 1. */
+export type DType = 'float32' | 'int32' | 'uint32' | 'bool';
+
+/** The typed array that `Tensor.data()` gives for a dtype. */
+export interface TypedArrays {
+  float32: Float32Array;
+  int32: Int32Array;
+  uint32: Uint32Array;
+  bool: Uint8Array;
+}
+
+/** Bytes an element takes on the device. */
+export const ELEMENT_BYTES = 4;
+
+const RANK: Record<DType, number> = { bool: 0, uint32: 1, int32: 1, float32: 2 };
+
+export const isFloating = (dtype: DType): boolean => dtype === 'float32';
+export const isDType = (value: unknown): value is DType => typeof value === 'string' && Object.hasOwn(RANK, value);
+
+/** The dtype two tensors meet in, by PyTorch's promotion: bool, then integers, then floats. */
+export function promote(op: string, a: DType, b: DType): DType {
+  if (a === b) return a;
+  if (RANK[a] === RANK[b])
+    throw new DTypeError(
+      `${op}: ${a} and ${b} have no common dtype; convert one of them with .to('int32') or .to('float32')`,
+    );
+  return RANK[a] > RANK[b] ? a : b;
+}
+
+/** The dtype of a tensor combined with a JavaScript number: a number only raises the category, as in PyTorch. */
+export function promoteScalar(dtype: DType, value: number | boolean): DType {
+  if (typeof value === 'boolean') return dtype;
+  if (!Number.isInteger(value)) return 'float32';
+  return dtype === 'bool' ? 'int32' : dtype;
+}

@@ -1,0 +1,396 @@
+import type { Backend, Buffer, Launch, MemoryUse, Numbers, Readback } from '../backends/backend.ts';
+import { type DType, ELEMENT_BYTES } from '../core/dtype.ts';
+import { IndexError, TensorloomError } from '../core/errors.ts';
+import type { External, Pending } from './fusion.ts';
+import { Node, type NodeSlot, type Operation, resultSize } from './node.ts';
+import { makePlan, type Plan, showPlan, type Value } from './plan.ts';
+
+const PLANS = 256;
+const LONGEST_QUEUE = 4096;
+const LARGEST_QUEUE_BYTES = 2 ** 30;
+
+/** An in-place update since the last flush, to take back if the flush fails. */
+interface Assignment {
+  readonly slot: NodeSlot;
+  readonly before: Node;
+  readonly after: Node;
+}
+
+/** Counts for benchmarks and tests. */
+export interface EngineCounters {
+  flushes: number;
+  launches: number;
+  plans: number;
+  planHits: number;
+}
+
+/** What a flush did that has to be taken back when the device refuses it. */
+interface Undo {
+  readonly nodes: readonly Node[];
+  readonly donated: { readonly from: Node; readonly to: Node; readonly buffer: Buffer }[];
+  readonly assignments: readonly Assignment[];
+  /** Externals nobody needs any more; their buffers go back once the flush is sure to have happened. */
+  readonly spent: readonly Node[];
+}
+
+const appended = (error: unknown, op: string): Error =>
+  error instanceof Error ? error : new TensorloomError(`${op}: ${String(error)}`);
+
+/** The queue of a device: records operations, and runs them in flushes. */
+export class Engine {
+  /** Off: one kernel an operation and no buffer updated in place. */
+  fusion = true;
+  readonly counters: EngineCounters = { flushes: 0, launches: 0, plans: 0, planHits: 0 };
+  private queue: Node[] = [];
+  private queuedBytes = 0;
+  private assignments: Assignment[] = [];
+  private collected: (() => void)[] = [];
+  private readonly plans = new Map<string, Plan>();
+  private readonly checks: string[] = [];
+  private peakBytes = 0;
+
+  constructor(readonly backend: Backend) {}
+
+  /** Records an operation. Its inputs are counted as used until the next flush. */
+  record(label: string, dtype: DType, operation: Operation): Node {
+    const node = new Node(this, dtype, resultSize(operation), label, operation);
+    this.queue.push(node);
+    this.queuedBytes += node.size * ELEMENT_BYTES;
+    return node;
+  }
+
+  /** A node for elements on the host, which it owns from now on. Uploaded when first needed. */
+  source(dtype: DType, host: Numbers, label = 'tensor'): Node {
+    const node = new Node(this, dtype, host.length, label, null);
+    node.host = host;
+    return node;
+  }
+
+  /** The code that a failed index check of the op leaves in the status word. */
+  checkCode(op: string): number {
+    const known = this.checks.indexOf(op);
+    return known >= 0 ? known + 1 : this.checks.push(op);
+  }
+
+  /** Notes that a slot moved to a new node, so that a failed flush can put it back. */
+  assigned(slot: NodeSlot, before: Node, after: Node): void {
+    this.assignments.push({ slot, before, after });
+  }
+
+  /** Something the garbage collector found: let go of after the next flush, so that plans do not depend on it. */
+  collect(release: () => void): void {
+    this.collected.push(release);
+  }
+
+  /** Called by a node that nobody holds any more. */
+  unheld(node: Node): void {
+    if (!node.pending && node.uses === 0) this.free(node);
+  }
+
+  private free(node: Node): void {
+    if (node.buffer && node.owned) this.backend.release(node.buffer);
+    node.buffer = null;
+    node.host = null;
+  }
+
+  /** Flushes when the queue has grown past its limits. Only between ops: what an op is recording is not held yet. */
+  flushIfLong(): void {
+    if (this.queue.length >= LONGEST_QUEUE || this.queuedBytes >= LARGEST_QUEUE_BYTES) this.flush();
+  }
+
+  /** Gives every held node its value. */
+  flush(): void {
+    const queue = this.queue;
+    const assignments = this.assignments;
+    this.queue = [];
+    this.queuedBytes = 0;
+    this.assignments = [];
+    if (queue.length > 0) {
+      this.counters.flushes++;
+      const nodes = this.wanted(queue);
+      const externals: Node[] = [];
+      try {
+        this.run(nodes, externals, assignments);
+      } finally {
+        for (const node of nodes) node.mark = 0;
+        for (const node of externals) node.mark = 0;
+        this.revert(assignments);
+        this.settle(queue);
+      }
+    }
+    this.letGo();
+  }
+
+  /** The nodes of the queue that a held node needs, in program order. */
+  private wanted(queue: readonly Node[]): Node[] {
+    const nodes: Node[] = [];
+    for (let i = queue.length - 1; i >= 0; i--) {
+      const node = queue[i]!;
+      if (node.holders === 0 && node.mark === 0) continue;
+      nodes.push(node);
+      for (const { node: input } of node.operation!.inputs) if (input.pending) input.mark = 1;
+    }
+    return nodes.reverse().filter((node) => {
+      // What was recorded on a failed value fails with it; the rest of the flush goes on.
+      const failed = node.operation!.inputs.find((input) => input.node.error);
+      if (!failed) return true;
+      node.error = failed.node.error;
+      node.mark = 0;
+      return false;
+    });
+  }
+
+  /** The nodes are computed, failed or forgotten: their inputs are used no more. */
+  private settle(queue: readonly Node[]): void {
+    for (const node of queue) {
+      const { inputs } = node.operation!;
+      node.operation = null;
+      for (const { node: input } of inputs) {
+        if (--input.uses === 0 && input.holders === 0 && !input.pending) this.free(input);
+      }
+    }
+    // Those that lost their last holder while pending.
+    for (const node of queue) if (node.holders === 0 && node.uses === 0) this.free(node);
+  }
+
+  private letGo(): void {
+    const collected = this.collected;
+    this.collected = [];
+    for (const release of collected) release();
+  }
+
+  private run(nodes: readonly Node[], externals: Node[], assignments: readonly Assignment[]): void {
+    if (nodes.length === 0) return;
+    const key = this.key(nodes, externals);
+    const undo: Undo = { nodes, donated: [], assignments, spent: externals.filter((n) => n.holders === 0 && n.owned) };
+    const fresh: Node[] = [];
+    try {
+      const plan = this.planFor(key, nodes, externals);
+      const { uploads, launches } = this.bind(plan, nodes, externals, undo, fresh);
+      const later = this.backend.submit({ uploads, launches });
+      this.counters.launches += launches.length;
+      for (const node of externals) if (node.buffer) node.host = null;
+      // Hold what may have to be given back until the device has accepted the flush.
+      if (later) {
+        for (const node of undo.spent) node.holders++;
+        later.then(
+          () => {
+            for (const node of undo.spent) node.release();
+          },
+          (error: unknown) => {
+            this.undo(undo, error);
+            this.revert(undo.assignments);
+            for (const node of undo.spent) node.release();
+          },
+        );
+      }
+    } catch (error) {
+      for (const node of fresh) {
+        if (node.buffer) this.backend.release(node.buffer);
+        node.buffer = null;
+      }
+      this.undo(undo, error);
+      throw error;
+    }
+  }
+
+  /** Takes buffers for a plan and lists its launches. `fresh` collects the nodes that hold a buffer of this flush. */
+  private bind(
+    plan: Plan,
+    nodes: readonly Node[],
+    externals: readonly Node[],
+    undo: Undo,
+    fresh: Node[],
+  ): { uploads: { buffer: Buffer; data: Numbers }[]; launches: Launch[] } {
+    const { backend } = this;
+    const at = (v: Value): Node => (v < 0 ? externals[~v]! : nodes[v]!);
+    const take = (node: Node, v: Value): void => {
+      node.buffer = backend.allocate(node.size * ELEMENT_BYTES, plan.had.get(v));
+      plan.had.set(v, node.buffer.id);
+      fresh.push(node);
+    };
+    const uploads: { buffer: Buffer; data: Numbers }[] = [];
+    externals.forEach((node, i) => {
+      if (node.buffer || !node.host) return;
+      take(node, ~i);
+      uploads.push({ buffer: node.buffer!, data: node.host });
+    });
+    const launches: Launch[] = [];
+    let peak = 0;
+    for (const step of plan.steps) {
+      for (const v of step.allocate) take(nodes[v]!, v);
+      const buffers = step.values.map((v) => at(v).buffer!);
+      const scalars = step.scalars.map((s) => nodes[s.node]!.operation!.scalars[s.slot]!);
+      launches.push({ program: step.program, buffers, scalars, label: step.label });
+      for (const { from, to } of step.donate) {
+        const buffer = at(from).buffer!;
+        undo.donated.push({ from: at(from), to: nodes[to]!, buffer });
+        nodes[to]!.buffer = buffer;
+        at(from).buffer = null;
+        if (from >= 0) fresh.push(nodes[to]!);
+      }
+      peak = Math.max(peak, backend.memory().bytes);
+      for (const v of step.release) {
+        backend.release(nodes[v]!.buffer!);
+        nodes[v]!.buffer = null;
+      }
+    }
+    this.peakBytes = Math.max(this.peakBytes, peak);
+    return { uploads, launches };
+  }
+
+  /** In-place updates whose new value failed did not happen. */
+  private revert(assignments: readonly Assignment[]): void {
+    for (const { slot, before, after } of [...assignments].reverse()) {
+      if (!after.error || slot.node !== after) continue;
+      before.hold();
+      slot.node = before;
+      after.release();
+    }
+  }
+
+  /** Takes a refused flush back: its nodes fail, buffers that passed on return. */
+  private undo(undo: Undo, error: unknown): void {
+    for (const node of undo.nodes) node.error = appended(error, node.label);
+    for (const { from, to, buffer } of [...undo.donated].reverse()) {
+      if (to.buffer === buffer) to.buffer = null;
+      from.buffer = buffer;
+    }
+  }
+
+  /** The structure of a flush as text. Marks the nodes and collects what they read from outside. */
+  private key(nodes: readonly Node[], externals: Node[]): string {
+    let key = this.fusion ? 'f' : 'u';
+    for (let i = 0; i < nodes.length; i++) {
+      const node = nodes[i]!;
+      node.mark = i + 1;
+      const op = node.operation!;
+      key += `;${op.template.id}${node.holders > 0 ? '!' : ' '}${op.space.join()}/${op.inner}/${op.k}`;
+      for (const { node: input, access } of op.inputs) {
+        if (input.mark === 0) {
+          externals.push(input);
+          input.mark = -externals.length;
+          key += `<${input.dtype[0]}${input.size}${input.holders === 0 && input.owned ? '~' : ''}>`;
+        }
+        key += ` ${input.mark}${access.mode === 'direct' ? ':' : `@${access.shape.join()}?${access.check}:`}${access.strides.join()}+${access.offset}`;
+      }
+    }
+    return key;
+  }
+
+  private planFor(key: string, nodes: readonly Node[], externals: readonly Node[]): Plan {
+    const known = this.plans.get(key);
+    if (known) {
+      this.counters.planHits++;
+      this.plans.delete(key);
+      this.plans.set(key, known);
+      return known;
+    }
+    this.counters.plans++;
+    const plan = this.makePlan(nodes, externals);
+    if (this.plans.size >= PLANS) this.plans.delete(this.plans.keys().next().value!);
+    this.plans.set(key, plan);
+    return plan;
+  }
+
+  private makePlan(nodes: readonly Node[], externals: readonly Node[]): Plan {
+    const pending = nodes.map((node): Pending => {
+      const { template, space, inner, k, inputs } = node.operation!;
+      return {
+        template,
+        space,
+        inner,
+        k,
+        inputs: inputs.map(({ node: n, access }) => ({ source: n.mark > 0 ? n.mark - 1 : n.mark, access })),
+        dtype: node.dtype,
+        live: node.holders > 0,
+        label: node.label,
+      };
+    });
+    const outside = externals.map(
+      (n): External => ({ dtype: n.dtype, size: n.size, dying: n.holders === 0 && n.owned }),
+    );
+    return makePlan(
+      pending,
+      nodes.map((n) => n.size),
+      outside,
+      this.backend,
+      this.fusion,
+    );
+  }
+
+  /** The plan of what a flush would run now, as text. */
+  explain(): string {
+    const nodes = this.wanted(this.queue);
+    const externals: Node[] = [];
+    try {
+      this.key(nodes, externals);
+      return nodes.length === 0
+        ? 'nothing pending: the value is known'
+        : showPlan(
+            this.makePlan(nodes, externals),
+            nodes.map((n) => n.size),
+          );
+    } finally {
+      for (const node of nodes) node.mark = 0;
+      for (const node of externals) node.mark = 0;
+    }
+  }
+
+  /** Elements of a node as of now; computes what is pending. */
+  async read(node: Node, offset: number, length: number): Promise<Numbers> {
+    const known = this.settled(node, offset, length);
+    if (known) return known;
+    // Started before anything is awaited: a read takes its value at the call.
+    return this.checked(await this.backend.read(node.buffer!, node.dtype, offset, length));
+  }
+
+  /** The same at once, where the backend can. */
+  readSync(node: Node, offset: number, length: number): Numbers {
+    return (
+      this.settled(node, offset, length) ??
+      this.checked(this.backend.readSync!(node.buffer!, node.dtype, offset, length))
+    );
+  }
+
+  private settled(node: Node, offset: number, length: number): Numbers | null {
+    if (node.pending) {
+      node.hold();
+      try {
+        this.flush();
+      } finally {
+        // Its holder keeps it alive; only the flush had to see that it is wanted.
+        node.holders--;
+      }
+    }
+    if (node.error) throw node.error;
+    return node.host ? node.host.slice(offset, offset + length) : null;
+  }
+
+  private checked({ data, status }: Readback): Numbers {
+    this.check(status);
+    return data;
+  }
+
+  private check(status: number): void {
+    if (status === 0) return;
+    const op = this.checks[status - 1] ?? 'an op';
+    throw new IndexError(
+      `${op}: an index or label is out of range; it was found on the device, where reads out of range give 0. ` +
+        'Indices must be at least 0 and less than the size of the dimension they select from',
+    );
+  }
+
+  /** Runs what is pending and waits for the device. */
+  async sync(): Promise<void> {
+    this.flush();
+    this.check(await this.backend.sync());
+  }
+
+  memory(): MemoryUse & { readonly peakBytes: number } {
+    this.letGo();
+    const use = this.backend.memory();
+    this.peakBytes = Math.max(this.peakBytes, use.bytes);
+    return { ...use, peakBytes: this.peakBytes };
+  }
+}

@@ -1,0 +1,766 @@
+import type { DType } from '../core/dtype.ts';
+import { contiguousStrides, type Shape, sizeOf } from '../core/shape.ts';
+import { constant, type Expr, index, load, loadAt, result, rewrite, uniform } from '../ir/expr.ts';
+import type { Access, Input, Kernel, Output, Reduction } from '../ir/kernel.ts';
+import type { Template } from './node.ts';
+
+/*
+ * Fusion: turns the pending nodes of a flush into kernels. The rules:
+ *   1. a map that nobody else needs is written into its readers, through any view that composes (`inline`);
+ *   2. a map that reads a reduction, a matmul or a map at its own index joins that kernel (epilogue, multi-output map);
+ *   3. reductions and maps along one row join into a row program;
+ *   4. a map that can update a dying buffer in place stays out of matmuls, so that it can.
+ * A join must not close a cycle of kernels nor pass the device's limit of bindings.
+ */
+
+/** A node as planning sees it; a plan holds no nodes. Sources are places in the flush (>= 0) or externals (~ordinal). */
+export interface Pending {
+  readonly template: Template;
+  readonly space: Shape;
+  readonly inner: number;
+  readonly k: number;
+  readonly inputs: readonly { readonly source: number; readonly access: Access }[];
+  readonly dtype: DType;
+  /** Somebody holds it: it needs a buffer of its own. */
+  readonly live: boolean;
+  readonly label: string;
+}
+
+export interface External {
+  readonly dtype: DType;
+  readonly size: number;
+  /** Nobody needs it after this flush: its buffer may be reused. */
+  readonly dying: boolean;
+}
+
+/** A value that a kernel takes from a node's scalars. */
+export interface ScalarSource {
+  readonly node: number;
+  readonly slot: number;
+}
+
+/** A kernel with the nodes it reads and writes in place of buffers: inputs and outputs bind `values[binding]`. */
+export interface FusedKernel {
+  readonly kernel: Kernel;
+  readonly values: readonly number[];
+  readonly scalars: readonly ScalarSource[];
+  readonly label: string;
+}
+
+interface Read {
+  readonly source: number;
+  readonly access: Access;
+}
+
+/** A pending node after inlining, in canonical form: without dims of size 1. */
+interface Item {
+  readonly id: number;
+  readonly kind: 'map' | 'reduce' | 'matmul';
+  readonly template: Template;
+  readonly dtype: DType;
+  readonly space: Shape;
+  readonly inner: number;
+  readonly k: number;
+  readonly expr: Expr;
+  readonly reads: readonly Read[];
+  readonly scalars: readonly { readonly source: ScalarSource; readonly dtype: DType }[];
+  readonly placed: boolean;
+  readonly usesPosition: boolean;
+  readonly cost: number;
+  readonly labels: readonly string[];
+  readonly live: boolean;
+}
+
+interface Member {
+  readonly item: Item;
+  /** `row`: a reduction or a map over the outer dims; `element`: a map over the whole domain. */
+  readonly level: 'row' | 'element';
+  /** For each dim of the item, the dim of the cluster. */
+  readonly dims: readonly number[];
+}
+
+/** Nodes that become one kernel. The last `inner` dims of the domain are the row. */
+interface Cluster {
+  readonly order: number;
+  readonly matmul: boolean;
+  readonly domain: Shape;
+  readonly inner: number;
+  readonly members: readonly Member[];
+}
+
+const outerSize = (c: { domain: Shape; inner: number }): number => c.domain.length - c.inner;
+const outputShape = (item: Item): Shape =>
+  item.kind === 'reduce' ? item.space.slice(0, item.space.length - item.inner) : item.space;
+
+/** Drops dims of size 1, so that shapes that differ only there can meet. */
+function canonical(id: number, p: Pending): Item {
+  const matmul = p.template.kind === 'matmul';
+  const keep = p.space.map((d, i) => ({ d, i })).filter((x) => x.d !== 1 || matmul);
+  const place = new Map(keep.map((x, k) => [x.i, k]));
+  const innerFrom = p.space.length - p.inner;
+  const inner = keep.filter((x) => x.i >= innerFrom).length;
+  const [expr] = rewrite([p.template.expr], (e) => {
+    if (e.op !== 'index') return undefined;
+    const k = place.get(e.value);
+    return k === undefined ? constant(0, 'int32') : index(k);
+  });
+  const reads = p.inputs.map(({ source, access }, i) => {
+    if (access.mode === 'indirect' || (matmul && i < 2)) return { source, access };
+    return { source, access: { ...access, strides: keep.map((x) => access.strides[x.i]!) } };
+  });
+  return {
+    id,
+    // Over a single element every reduction is that element.
+    kind: p.template.kind === 'reduce' && inner === 0 ? 'map' : p.template.kind,
+    template: p.template,
+    dtype: p.dtype,
+    space: keep.map((x) => x.d),
+    inner,
+    k: p.k,
+    expr: expr!,
+    reads,
+    scalars: p.template.scalars.map((dtype, slot) => ({ source: { node: id, slot }, dtype })),
+    placed: p.template.placed,
+    usesPosition: p.template.usesPosition,
+    cost: p.template.cost,
+    labels: [p.label],
+    live: p.live,
+  };
+}
+
+/**
+ * Which dim of a contiguous `shape` each dim of the reader walks, where the reader sees every element at its own index;
+ * null where it does not. Dims of stride 0 give -1 when `broadcast` allows them.
+ */
+function matchDims(shape: Shape, access: Access, space: Shape, broadcast: boolean): number[] | null {
+  if (access.mode !== 'direct' || access.offset !== 0) return null;
+  const steps = contiguousStrides(shape);
+  const used = new Set<number>();
+  const dims: number[] = [];
+  for (let d = 0; d < space.length; d++) {
+    const stride = access.strides[d]!;
+    let found = -1;
+    if (stride !== 0 || !broadcast) {
+      found = shape.findIndex((n, k) => n === space[d] && n !== 1 && steps[k] === stride && !used.has(k));
+      if (found < 0) {
+        if (space[d] !== 1) return null;
+        found = shape.findIndex((n, k) => n === 1 && !used.has(k));
+        if (found < 0) return null;
+      }
+      used.add(found);
+    }
+    dims.push(found);
+  }
+  return shape.every((n, k) => n === 1 || used.has(k)) ? dims : null;
+}
+
+const isIdentity = (dims: readonly number[]): boolean => dims.every((d, i) => d === i);
+
+/** Merges neighbouring dims of a space where every stride list allows it; returns the groups of dims. */
+function mergeable(space: Shape, strides: readonly (readonly number[])[], breaks: ReadonlySet<number>): number[][] {
+  const groups: number[][] = [];
+  for (let d = 0; d < space.length; d++) {
+    const last = groups[groups.length - 1];
+    const joins =
+      last !== undefined && !breaks.has(d) && strides.every((s) => s[last[last.length - 1]!] === s[d]! * space[d]!);
+    if (joins) last.push(d);
+    else groups.push([d]);
+  }
+  return groups;
+}
+
+/** The reads of a map as seen by a reader of its result: strides over the reader's space, or null where they do not compose. */
+function composeReads(producer: Item, access: Access, space: Shape): Access[] | null {
+  if (access.mode !== 'direct') return null;
+  if (sizeOf(producer.space) === 0 || sizeOf(space) === 0) return null;
+  const direct = producer.reads.map((r) => (r.access.mode === 'direct' ? r.access : null));
+  if (direct.includes(null)) return null;
+  const groups = mergeable(
+    producer.space,
+    direct.map((a) => a!.strides),
+    new Set(),
+  );
+  const sizes = groups.map((g) => g.reduce((n, d) => n * producer.space[d]!, 1));
+  const steps = contiguousStrides(sizes);
+  let rest = access.offset;
+  const start = sizes.map((_, k) => {
+    const c = Math.floor(rest / steps[k]!);
+    rest -= c * steps[k]!;
+    return c;
+  });
+  const reach = [...start];
+  const walked = space.map((n, d) => {
+    const stride = access.strides[d]!;
+    if (stride === 0 || n === 1) return { k: -1, by: 0 };
+    const k = steps.findIndex((s) => s <= stride);
+    if (k < 0 || stride % steps[k]! !== 0) return null;
+    const by = stride / steps[k]!;
+    reach[k] = reach[k]! + by * (n - 1);
+    return { k, by };
+  });
+  if (walked.includes(null) || rest !== 0 || reach.some((c, k) => c >= sizes[k]!)) return null;
+  return direct.map((a) => {
+    const inner = groups.map((g) => a!.strides[g[g.length - 1]!]!);
+    return {
+      mode: 'direct',
+      strides: walked.map((w) => (w!.k < 0 ? 0 : w!.by * inner[w!.k]!)),
+      offset: a!.offset + start.reduce((sum, c, k) => sum + c * inner[k]!, 0),
+    };
+  });
+}
+
+const sameAccess = (a: Access, b: Access): boolean =>
+  a.mode === b.mode &&
+  a.offset === b.offset &&
+  a.strides.length === b.strides.length &&
+  a.strides.every((s, i) => s === b.strides[i]) &&
+  (a.mode === 'direct' || (b.mode === 'indirect' && a.check === b.check && a.shape.every((d, i) => d === b.shape[i])));
+
+/** Collects the reads and scalars of a kernel or of an inlined item, each once. */
+class Gather {
+  readonly scalars: { source: ScalarSource; dtype: DType }[] = [];
+
+  /** Starts with the operands of a matmul, if any, which are read over another space than the rest. */
+  constructor(readonly reads: Read[] = []) {
+    this.operands = reads.length;
+  }
+  private readonly operands: number;
+
+  read(read: Read): number {
+    const known = this.reads.findIndex(
+      (r, i) => i >= this.operands && r.source === read.source && sameAccess(r.access, read.access),
+    );
+    return known >= 0 ? known : this.reads.push(read) - 1;
+  }
+
+  scalar(scalar: { source: ScalarSource; dtype: DType }): number {
+    const known = this.scalars.findIndex(
+      (s) => s.source.node === scalar.source.node && s.source.slot === scalar.source.slot,
+    );
+    return known >= 0 ? known : this.scalars.push(scalar) - 1;
+  }
+
+  /** An item's access, with its check slot renumbered. */
+  access(access: Access, item: Item): Access {
+    return access.mode === 'indirect' && access.check !== null
+      ? { ...access, check: this.scalar(item.scalars[access.check]!) }
+      : access;
+  }
+}
+
+/** Writes the virtual producers of an item into its expression. */
+function inlineProducers(item: Item, virtual: ReadonlyMap<number, Item>): Item {
+  if (!item.reads.some((r) => virtual.has(r.source))) return item;
+  const gather = new Gather();
+  let { placed, usesPosition, cost } = item;
+  const labels = [...item.labels];
+  const merged = new Map<number, Expr>();
+  const inlined = (i: number): Expr => {
+    const known = merged.get(i);
+    if (known) return known;
+    const read = item.reads[i]!;
+    const producer = virtual.get(read.source)!;
+    const dims = producer.placed ? identityDims(producer, read.access, item.space)! : null;
+    const accesses = dims
+      ? producer.reads.map((r) =>
+          r.access.mode === 'direct'
+            ? { ...r.access, strides: spread(r.access.strides, dims, item.space.length) }
+            : r.access,
+        )
+      : composeReads(producer, read.access, item.space)!;
+    placed ||= producer.placed;
+    usesPosition ||= producer.usesPosition;
+    cost += producer.cost;
+    labels.unshift(...producer.labels);
+    const at = (j: number): number =>
+      gather.read({ source: producer.reads[j]!.source, access: gather.access(accesses[j]!, producer) });
+    const [out] = rewrite([producer.expr], (e, args) => {
+      if (e.op === 'load') return load(at(e.value), e.dtype);
+      if (e.op === 'loadAt') return loadAt(at(e.value), e.dtype, args);
+      if (e.op === 'uniform') return uniform(gather.scalar(producer.scalars[e.value]!), e.dtype);
+      // The reader's dim that walks this dim of the producer.
+      if (e.op === 'index') return dims ? index(dims.indexOf(e.value)) : undefined;
+      return undefined;
+    });
+    merged.set(i, out!);
+    return out!;
+  };
+  const [expr] = rewrite([item.expr], (e, args) => {
+    if (e.op === 'uniform') return uniform(gather.scalar(item.scalars[e.value]!), e.dtype);
+    if (e.op !== 'load' && e.op !== 'loadAt') return undefined;
+    const read = item.reads[e.value]!;
+    if (e.op === 'load' && virtual.has(read.source)) return inlined(e.value);
+    const i = gather.read({ source: read.source, access: gather.access(read.access, item) });
+    return e.op === 'load' ? load(i, e.dtype) : loadAt(i, e.dtype, args);
+  });
+  return { ...item, expr: expr!, reads: gather.reads, scalars: gather.scalars, placed, usesPosition, cost, labels };
+}
+
+/** Strides over an item's dims, laid out over the dims they map to. */
+function spread(strides: readonly number[], dims: readonly number[], rank: number): number[] {
+  const out = new Array<number>(rank).fill(0);
+  // `dims[d]` is the producer's dim that dim d of the reader walks.
+  for (let d = 0; d < dims.length; d++) if (dims[d]! >= 0) out[d] = strides[dims[d]!]!;
+  return out;
+}
+
+/** The dims of a placed producer that a reader walks, if it reads each element at its own index (in order, for positions). */
+function identityDims(producer: Item, access: Access, space: Shape): number[] | null {
+  const dims = matchDims(producer.space, access, space, false);
+  if (!dims || dims.length !== producer.space.length) return null;
+  return producer.usesPosition && !isIdentity(dims) ? null : dims;
+}
+
+/** A map of at most this price is computed again in each of its readers rather than stored. */
+const RECOMPUTE = 6;
+
+/** The price at which an expression is long enough: compilers slow down, and recursion runs deep. */
+const LONGEST = 1000;
+
+interface Limits {
+  readonly bindings: number;
+}
+
+/** Decides which maps are written into their readers (rule 1), and writes them there. */
+function inline(items: Item[], limits: Limits): Item[] {
+  const readers = new Map<number, { reader: Item; read: Read; operand: boolean }[]>();
+  for (const item of items)
+    item.reads.forEach((read, i) => {
+      if (read.source < 0) return;
+      const list = readers.get(read.source);
+      const entry = { reader: item, read, operand: item.kind === 'matmul' && i < 2 };
+      if (list) list.push(entry);
+      else readers.set(read.source, [entry]);
+    });
+  const virtual = new Map<number, Item>();
+  const out: Item[] = [];
+  for (const original of items) {
+    const item = inlineProducers(original, virtual);
+    const uses = readers.get(item.id) ?? [];
+    const inlines =
+      item.kind === 'map' &&
+      !item.live &&
+      item.cost < LONGEST / 2 &&
+      uses.length > 0 &&
+      (uses.every((u) => u.reader === uses[0]!.reader) || item.cost <= RECOMPUTE) &&
+      uses.every((u) => {
+        if (u.operand || u.read.access.mode !== 'direct') return false;
+        // Bound the reader's bindings as if all else it reads stayed.
+        const sources = new Set([...u.reader.reads.map((r) => r.source), ...item.reads.map((r) => r.source)]);
+        if (sources.size > limits.bindings) return false;
+        if (item.placed) return identityDims(item, u.read.access, u.reader.space) !== null;
+        return composeReads(item, u.read.access, u.reader.space) !== null;
+      });
+    if (inlines) virtual.set(item.id, item);
+    else out.push(item);
+  }
+  return out;
+}
+
+/** Groups items into clusters (rules 2 to 4). */
+class Clusters {
+  private readonly of = new Map<number, Cluster>();
+  private readonly consumers = new Map<number, number[]>();
+  readonly all = new Set<Cluster>();
+
+  constructor(
+    private readonly items: readonly Item[],
+    private readonly externals: readonly External[],
+    private readonly limits: Limits,
+  ) {
+    for (const item of items)
+      for (const r of item.reads) {
+        const list = this.consumers.get(r.source);
+        if (list) list.push(item.id);
+        else this.consumers.set(r.source, [item.id]);
+      }
+  }
+
+  build(fuse: boolean): void {
+    for (const item of this.items) {
+      this.add(this.alone(item));
+      if (fuse && item.kind !== 'matmul') this.join(item);
+    }
+  }
+
+  private alone(item: Item): Cluster {
+    const level = item.kind === 'reduce' ? 'row' : 'element';
+    const member: Member = { item, level, dims: item.space.map((_, d) => d) };
+    return {
+      order: item.id,
+      matmul: item.kind === 'matmul',
+      domain: item.space,
+      inner: item.kind === 'reduce' ? item.inner : 0,
+      members: [member],
+    };
+  }
+
+  private add(cluster: Cluster): void {
+    this.all.add(cluster);
+    for (const m of cluster.members) this.of.set(m.item.id, cluster);
+  }
+
+  private join(item: Item): void {
+    const sources = [...new Set(item.reads.filter((r) => r.source >= 0).map((r) => r.source))].sort((a, b) => b - a);
+    // A kernel with a row or a product first: what it leaves behind would cost a pass over memory.
+    const rank = (s: number): number => (this.of.get(s)!.matmul || this.of.get(s)!.inner > 0 ? 0 : 1);
+    sources.sort((a, b) => rank(a) - rank(b));
+    for (const source of sources) {
+      const producer = this.of.get(source)!;
+      const reader = this.of.get(item.id)!;
+      if (producer === reader) continue;
+      const merged = this.merge(producer, reader, item, source);
+      if (!merged || !this.fits(merged) || this.cycle(producer, reader)) continue;
+      this.all.delete(producer);
+      this.all.delete(reader);
+      this.add(merged);
+    }
+  }
+
+  /** The union of a producer's cluster and a reader's, laid out over one domain; null where they do not line up. */
+  private merge(producer: Cluster, reader: Cluster, item: Item, source: number): Cluster | null {
+    if (reader.matmul) return null;
+    if (producer.matmul && (reader.inner > 0 || this.updatesInPlace(reader))) return null;
+    const from = producer.members.find((m) => m.item.id === source)!;
+    const to = reader.members.find((m) => m.item.id === item.id)!;
+    const layout = this.layout(producer, from, reader, to);
+    if (!layout) return null;
+    const { domain, inner, producerDims, readerDims } = layout;
+    const rows = domain.length - inner;
+    const move = (c: Cluster, places: readonly number[]): Member[] =>
+      c.members.map(({ item, dims: old }) => {
+        const dims = old.map((d) => places[d]!);
+        const row = item.kind === 'reduce' || (inner > 0 && dims.every((d) => d < rows));
+        return { item, level: row ? 'row' : 'element', dims };
+      });
+    const merged: Cluster = {
+      order: Math.min(producer.order, reader.order),
+      matmul: producer.matmul,
+      domain,
+      inner,
+      members: [...move(producer, producerDims), ...move(reader, readerDims)].sort((a, b) => a.item.id - b.item.id),
+    };
+    return this.consistent(merged) ? merged : null;
+  }
+
+  /** A domain for both clusters, and where each one's dims go in it, derived from how `to` reads `from`. */
+  private layout(
+    producer: Cluster,
+    from: Member,
+    reader: Cluster,
+    to: Member,
+  ): { domain: Shape; inner: number; producerDims: number[]; readerDims: number[] } | null {
+    const read = to.item.reads.find((r) => r.source === from.item.id)!;
+    const match = matchDims(outputShape(from.item), read.access, to.item.space, true);
+    if (!match) return null;
+    // Reader dims that walk the producer's domain: readerToProducer[dim of reader's cluster] = dim of the producer's.
+    const readerToProducer = new Array<number>(reader.domain.length).fill(-1);
+    match.forEach((k, d) => {
+      if (k >= 0) readerToProducer[to.dims[d]!] = from.dims[k]!;
+    });
+    const free = readerToProducer
+      .map((p, d) => ({ p, d }))
+      .filter((x) => x.p < 0)
+      .map((x) => x.d);
+    const covered = new Set(readerToProducer.filter((p) => p >= 0));
+    const missing = producer.domain.map((_, d) => d).filter((d) => !covered.has(d) && producer.domain[d] !== 1);
+    const identity = producer.domain.map((_, d) => d);
+    if (free.length === 0 && missing.length === 0) {
+      // The same space, read at its own index.
+      if (reader.inner === 0 || producer.inner === 0) {
+        if (producer.matmul && reader.inner > 0) return null;
+        if (reader.inner === 0)
+          return {
+            domain: producer.domain,
+            inner: producer.inner,
+            producerDims: identity,
+            readerDims: readerToProducer,
+          };
+        // The reader's row decides; the producer's maps follow.
+        const producerDims = identity.map((d) => readerToProducer.indexOf(d));
+        return { domain: reader.domain, inner: reader.inner, producerDims, readerDims: reader.domain.map((_, d) => d) };
+      }
+      return this.sameRow(producer, reader, readerToProducer)
+        ? { domain: producer.domain, inner: producer.inner, producerDims: identity, readerDims: readerToProducer }
+        : null;
+    }
+    if (producer.matmul || producer.inner === 0) return null;
+    const rows = outerSize(producer);
+    if (missing.length > 0 && missing.some((d) => d < rows)) return null;
+    if (free.length === 0) {
+      // A map over the rows.
+      return reader.inner === 0 && missing.length === producer.inner
+        ? { domain: producer.domain, inner: producer.inner, producerDims: identity, readerDims: readerToProducer }
+        : null;
+    }
+    // The reader repeats a row's result along the row.
+    if (missing.length !== producer.inner || free.length !== producer.inner) return null;
+    const row = producer.domain.slice(rows);
+    if (!free.every((d, i) => reader.domain[d] === row[i])) return null;
+    free.forEach((d, i) => {
+      readerToProducer[d] = rows + i;
+    });
+    if (reader.inner > 0 && !this.sameRow(producer, reader, readerToProducer)) return null;
+    return { domain: producer.domain, inner: producer.inner, producerDims: identity, readerDims: readerToProducer };
+  }
+
+  private sameRow(producer: Cluster, reader: Cluster, readerToProducer: readonly number[]): boolean {
+    return (
+      reader.inner === producer.inner &&
+      readerToProducer.every((p, d) => d >= outerSize(reader) === p >= outerSize(producer))
+    );
+  }
+
+  /** Every read inside the cluster must be at the reader's own place in the domain. */
+  private consistent(c: Cluster): boolean {
+    const members = new Map(c.members.map((m) => [m.item.id, m]));
+    const rows = outerSize(c);
+    const wide = c.domain.map((_, d) => d).filter((d) => c.domain[d] !== 1);
+    const tall = wide.filter((d) => d < rows);
+    for (const m of c.members) {
+      const { kind } = m.item;
+      if (m.item.usesPosition && !(m.dims.length === wide.length && m.dims.every((d, i) => d === wide[i])))
+        return false;
+      if (
+        kind === 'reduce' &&
+        (m.item.inner !== c.inner || !m.dims.every((d, i) => d >= rows === i >= m.item.space.length - c.inner))
+      )
+        return false;
+      if (kind === 'map' && m.dims.length !== (m.level === 'row' ? tall : wide).length) return false;
+      if (kind === 'map' && m.level === 'row' && m.item.reads.some((r) => members.get(r.source)?.level === 'element'))
+        return false;
+      for (let i = 0; i < m.item.reads.length; i++) {
+        const r = m.item.reads[i]!;
+        const source = members.get(r.source);
+        if (!source) continue;
+        if (kind === 'matmul') return false;
+        const match = matchDims(outputShape(source.item), r.access, m.item.space, source.level === 'row');
+        if (!match) return false;
+        const lined = match.every((k, d) => (k < 0 ? m.dims[d]! >= outerSize(c) : source.dims[k] === m.dims[d]));
+        if (!lined) return false;
+      }
+    }
+    return true;
+  }
+
+  /** Values that a kernel for the cluster would bind. */
+  private fits(c: Cluster): boolean {
+    if (c.members.reduce((sum, m) => sum + m.item.cost, 0) > LONGEST) return false;
+    return this.inputsOf(c).size + this.outputsOf(c).length <= this.limits.bindings;
+  }
+
+  private inputsOf(c: Cluster): Set<number> {
+    const own = new Set(c.members.map((m) => m.item.id));
+    return new Set(c.members.flatMap((m) => m.item.reads.map((r) => r.source)).filter((s) => !own.has(s)));
+  }
+
+  outputsOf(c: Cluster): Member[] {
+    const own = new Set(c.members.map((m) => m.item.id));
+    return c.members.filter((m) => m.item.live || (this.consumers.get(m.item.id) ?? []).some((id) => !own.has(id)));
+  }
+
+  /** Rule 4: a live map over a dying external of its own size. */
+  private updatesInPlace(c: Cluster): boolean {
+    return c.members.some(
+      (m) =>
+        m.item.live &&
+        m.item.reads.some(
+          (r) =>
+            r.source < 0 &&
+            this.externals[~r.source]!.dying &&
+            this.externals[~r.source]!.size === sizeOf(m.item.space),
+        ),
+    );
+  }
+
+  private dependencies(c: Cluster): Cluster[] {
+    return [...new Set([...this.inputsOf(c)].filter((s) => s >= 0).map((s) => this.of.get(s)!))];
+  }
+
+  /** Would joining the two close a cycle: does one reach the other through a third? Gives up (true) on long searches. */
+  private cycle(producer: Cluster, reader: Cluster): boolean {
+    const seen = new Set<Cluster>();
+    const stack = [
+      ...this.dependencies(reader).filter((c) => c !== producer),
+      ...this.dependencies(producer).filter((c) => c !== reader),
+    ];
+    while (stack.length > 0) {
+      const c = stack.pop()!;
+      if (c === producer || c === reader) return true;
+      if (seen.has(c)) continue;
+      if (seen.size > 256) return true;
+      seen.add(c);
+      stack.push(...this.dependencies(c));
+    }
+    return false;
+  }
+
+  /** Clusters after everything they read, otherwise in program order. */
+  sorted(): Cluster[] {
+    const out: Cluster[] = [];
+    const state = new Map<Cluster, 'open' | 'done'>();
+    const visit = (root: Cluster): void => {
+      const stack = [root];
+      while (stack.length > 0) {
+        const c = stack[stack.length - 1]!;
+        if (state.get(c) === 'done') {
+          stack.pop();
+          continue;
+        }
+        const next = this.dependencies(c).filter((d) => state.get(d) !== 'done');
+        if (next.length === 0) {
+          state.set(c, 'done');
+          out.push(c);
+          stack.pop();
+        } else {
+          if (state.get(c) === 'open' && next.some((d) => state.get(d) === 'open'))
+            throw new Error('fusion made a cycle of kernels');
+          state.set(c, 'open');
+          stack.push(...next);
+        }
+      }
+    };
+    for (const c of [...this.all].sort((a, b) => a.order - b.order)) visit(c);
+    return out;
+  }
+}
+
+/** The kernel of a cluster. */
+function lower(c: Cluster, outputs: readonly Member[], dtypeOf: (source: number) => DType): FusedKernel {
+  const product = c.members.find((m) => m.item.kind === 'matmul');
+  const gather = new Gather(product ? [product.item.reads[0]!, product.item.reads[1]!] : []);
+  const values = new Map<number, Expr>();
+  const reductions: Reduction[] = [];
+  const rank = c.domain.length;
+  for (const m of c.members) {
+    const { item } = m;
+    const over = (strides: readonly number[]): number[] => {
+      const out = new Array<number>(rank).fill(0);
+      m.dims.forEach((d, i) => {
+        out[d] = strides[i]!;
+      });
+      return out;
+    };
+    const at = (i: number): number => {
+      const { source, access } = item.reads[i]!;
+      return gather.read({
+        source,
+        access: access.mode === 'direct' ? { ...access, strides: over(access.strides) } : gather.access(access, item),
+      });
+    };
+    if (m === product) {
+      values.set(item.id, result(0, 'float32'));
+      continue;
+    }
+    const [expr] = rewrite([item.expr], (e, args) => {
+      if (e.op === 'uniform') return uniform(gather.scalar(item.scalars[e.value]!), e.dtype);
+      if (e.op === 'index') return index(m.dims[e.value]!);
+      if (e.op === 'loadAt') return loadAt(at(e.value), e.dtype, args);
+      if (e.op !== 'load') return undefined;
+      return values.get(item.reads[e.value]!.source) ?? load(at(e.value), e.dtype);
+    });
+    if (item.kind === 'reduce') {
+      reductions.push({ op: item.template.reduce!, expr: expr! });
+      values.set(item.id, result(reductions.length - 1, item.dtype));
+    } else values.set(item.id, expr!);
+  }
+  const sources = [...new Set(gather.reads.map((r) => r.source))];
+  const results = outputs.map((m, i): Output => {
+    const steps = contiguousStrides(outputShape(m.item));
+    const strides = new Array<number>(m.level === 'row' ? outerSize(c) : rank).fill(0);
+    outputShape(m.item).forEach((_, d) => {
+      strides[m.dims[d]!] = steps[d]!;
+    });
+    return {
+      dtype: m.item.dtype,
+      expr: values.get(m.item.id)!,
+      level: m.level,
+      strides,
+      offset: 0,
+      binding: sources.length + i,
+    };
+  });
+  const inputs = gather.reads.map(
+    (r): Input => ({ dtype: dtypeOf(r.source), access: r.access, binding: sources.indexOf(r.source) }),
+  );
+  const scalars = gather.scalars.map((s) => s.dtype);
+  const bindings = sources.length + results.length;
+  const labels = [...new Set(c.members.flatMap((m) => m.item.labels))];
+  const kernel: Kernel = product
+    ? { kind: 'matmul', space: c.domain, k: product.item.k, inputs, outputs: results, scalars, bindings }
+    : coalesce({
+        kind:
+          c.inner === 0
+            ? 'map'
+            : reductions.length === 1 && results.every((o) => o.level === 'row')
+              ? 'reduce'
+              : 'rowwise',
+        space: c.domain,
+        inner: c.inner,
+        inputs,
+        reductions,
+        outputs: results,
+        scalars,
+        bindings,
+      });
+  return {
+    kernel,
+    values: [...sources, ...outputs.map((m) => m.item.id)],
+    scalars: gather.scalars.map((s) => s.source),
+    label: labels.join('+'),
+  };
+}
+
+/** Merges neighbouring dims that all accesses walk alike, so that kernels have as few dims as possible. */
+function coalesce<K extends Extract<Kernel, { inner: number }>>(kernel: K): K {
+  const outer = kernel.space.length - kernel.inner;
+  const breaks = new Set<number>([outer]);
+  rewrite([...kernel.reductions.map((r) => r.expr), ...kernel.outputs.map((o) => o.expr)], (e) => {
+    if (e.op === 'index') {
+      breaks.add(e.value);
+      breaks.add(e.value + 1);
+    }
+    return undefined;
+  });
+  const lists = kernel.inputs.flatMap((i) => (i.access.mode === 'direct' ? [i.access.strides] : []));
+  for (const o of kernel.outputs)
+    lists.push(o.level === 'element' ? o.strides : [...o.strides, ...new Array<number>(kernel.inner).fill(0)]);
+  const groups = mergeable(kernel.space, lists, breaks);
+  if (groups.length === kernel.space.length) return kernel;
+  const place = new Map(groups.flatMap((g, k) => g.map((d) => [d, k] as const)));
+  const last = groups.map((g) => g[g.length - 1]!);
+  const inner = groups.filter((g) => g[0]! >= outer).length;
+  const rows = groups.length - inner;
+  const all = [...kernel.reductions.map((r) => r.expr), ...kernel.outputs.map((o) => o.expr)];
+  // In one go, so that what the expressions share stays shared.
+  const exprs = rewrite(all, (x) => (x.op === 'index' ? index(place.get(x.value)!) : undefined));
+  const direct = (strides: readonly number[]): number[] => last.map((d) => strides[d]!);
+  return {
+    ...kernel,
+    space: groups.map((g) => g.reduce((n, d) => n * kernel.space[d]!, 1)),
+    inner,
+    inputs: kernel.inputs.map((i) =>
+      i.access.mode === 'direct' ? { ...i, access: { ...i.access, strides: direct(i.access.strides) } } : i,
+    ),
+    reductions: kernel.reductions.map((r, i) => ({ ...r, expr: exprs[i]! })),
+    outputs: kernel.outputs.map((o, i) => ({
+      ...o,
+      expr: exprs[kernel.reductions.length + i]!,
+      strides: o.level === 'element' ? direct(o.strides) : last.slice(0, rows).map((d) => o.strides[d]!),
+    })),
+  };
+}
+
+/** Plans the kernels of a flush; without fusion, one a node. */
+export function fuse(
+  pending: readonly Pending[],
+  externals: readonly External[],
+  limits: Limits,
+  fusion: boolean,
+): FusedKernel[] {
+  const items = pending.map((p, id) => canonical(id, p));
+  const clusters = new Clusters(fusion ? inline(items, limits) : items, externals, limits);
+  clusters.build(fusion);
+  const dtypeOf = (source: number): DType => (source < 0 ? externals[~source]! : pending[source]!).dtype;
+  return clusters.sorted().map((c) => lower(c, clusters.outputsOf(c), dtypeOf));
+}

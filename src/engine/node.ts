@@ -1,0 +1,133 @@
+import type { Buffer, Numbers } from '../backends/backend.ts';
+import type { DType } from '../core/dtype.ts';
+import { type Shape, sizeOf } from '../core/shape.ts';
+import { type Expr, exprKey, showExpr, walk } from '../ir/expr.ts';
+import type { Access, ReduceOp } from '../ir/kernel.ts';
+import type { Engine } from './engine.ts';
+
+/**
+ * The structure of a recorded operation, shared by all nodes that have it. Loads in `expr` count the node's inputs, uniforms
+ * its scalars; indices count the dims of the node's space.
+ */
+export interface Template {
+  readonly id: number;
+  readonly kind: 'map' | 'reduce' | 'matmul';
+  /** The value of a map, the summand of a reduction; of a matmul, its sum. */
+  readonly expr: Expr;
+  readonly reduce: ReduceOp | null;
+  readonly scalars: readonly DType[];
+  /** Depends on where it is evaluated, not only on the values it loads. */
+  readonly placed: boolean;
+  readonly usesPosition: boolean;
+  /** A rough price of evaluating the expression once more. */
+  readonly cost: number;
+}
+
+const PRICE: Partial<Record<Expr['op'], number>> = {
+  const: 0,
+  uniform: 0,
+  load: 1,
+  index: 0,
+  position: 0,
+  result: 0,
+  cast: 1,
+};
+const CHEAP = new Set('neg abs add sub mul max min eq ne lt le and or xor shl shr not select bitcast'.split(' '));
+
+const templates = new Map<string, Template>();
+
+/** The shared template for a structure; equal structures give the same object. */
+export function template(
+  kind: Template['kind'],
+  expr: Expr,
+  scalars: readonly DType[] = [],
+  reduce: ReduceOp | null = null,
+): Template {
+  const key = `${kind} ${reduce} ${scalars.join(',')} ${exprKey([expr])}`;
+  const known = templates.get(key);
+  if (known) return known;
+  let placed = false;
+  let usesPosition = false;
+  let cost = 0;
+  walk([expr], (e) => {
+    if (e.op === 'index' || e.op === 'position' || e.op === 'loadAt') placed = true;
+    if (e.op === 'position') usesPosition = true;
+    cost += PRICE[e.op] ?? (CHEAP.has(e.op) ? 1 : 8);
+  });
+  const made: Template = { id: templates.size, kind, expr, reduce, scalars, placed, usesPosition, cost };
+  templates.set(key, made);
+  return made;
+}
+
+/** What an operation reads: a node through an access over its own space. */
+export interface NodeInput {
+  readonly node: Node;
+  readonly access: Access;
+}
+
+/** The recorded operation of a node that has no value yet. */
+export interface Operation {
+  readonly template: Template;
+  /** Iteration space; of a reduction, the reduced dims come last. */
+  readonly space: Shape;
+  readonly inner: number;
+  /** Length of the contracted dim of a matmul. */
+  readonly k: number;
+  readonly inputs: readonly NodeInput[];
+  readonly scalars: readonly number[];
+}
+
+/**
+ * A value: pending (recorded, not computed), ready (in a buffer, or still with the host), or failed. Its elements are
+ * contiguous, in row-major order of its space without the reduced dims. Immutable: an in-place update makes a new node.
+ */
+export class Node {
+  operation: Operation | null;
+  /** Elements that were not uploaded yet. */
+  host: Numbers | null = null;
+  buffer: Buffer | null = null;
+  error: Error | null = null;
+  /** Storage cells, saved values and reads in progress that need the value. */
+  holders = 0;
+  /** Pending operations that read it. */
+  uses = 0;
+  /** False for memory that came from outside, which is never reused or freed. */
+  owned = true;
+  /** During a flush: 1 + place for a pending node, ~ordinal for an external; else 0. */
+  mark = 0;
+
+  constructor(
+    readonly engine: Engine,
+    readonly dtype: DType,
+    readonly size: number,
+    readonly label: string,
+    operation: Operation | null,
+  ) {
+    this.operation = operation;
+    if (operation) for (const input of operation.inputs) input.node.uses++;
+  }
+
+  get pending(): boolean {
+    return this.operation !== null;
+  }
+
+  hold(): void {
+    this.holders++;
+  }
+
+  release(): void {
+    if (--this.holders === 0) this.engine.unheld(this);
+  }
+}
+
+/** What points to a node and may be pointed to another one by an in-place update: a tensor's storage. */
+export interface NodeSlot {
+  node: Node;
+}
+
+/** Elements of the value of an operation. */
+export const resultSize = (op: Operation): number =>
+  sizeOf(op.inner === 0 ? op.space : op.space.slice(0, op.space.length - op.inner));
+
+export const showOperation = (op: Operation): string =>
+  `${op.template.kind} [${op.space.join(', ')}] ${showExpr(op.template.expr, 60)}`;

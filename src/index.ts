@@ -1,0 +1,18 @@
+/**
+ * PyTorch-style tensors and reverse-mode autodiff on WebGPU and the CPU.
+ *
+ * @packageDocumentation
+ */
+import './methods/install.ts';
+
+export * from './autograd/index.ts';
+export type { DType, TypedArrays } from './core/dtype.ts';
+export * from './core/errors.ts';
+export { manualSeed } from './core/random.ts';
+export type { Shape } from './core/shape.ts';
+export { type DeviceName, device, type InitOptions, init } from './init.ts';
+export { explain, type MemoryReport, memory } from './inspect.ts';
+export * from './ops/index.ts';
+export { type Device, setDefaultDevice } from './tensor/device.ts';
+export { keep, Scope, scope, tidy } from './tensor/scope.ts';
+export { type NestedArray, Tensor } from './tensor/tensor.ts';

@@ -1,0 +1,14 @@
+import * as autograd from '../autograd/methods.ts';
+import * as ops from '../ops/methods.ts';
+import { Tensor } from '../tensor/tensor.ts';
+
+for (const [name, op] of Object.entries({ ...ops, ...autograd })) {
+  if (name in Tensor.prototype) throw new Error(`the op ${name} would hide a member of Tensor`);
+  Object.defineProperty(Tensor.prototype, name, {
+    value(this: Tensor, ...rest: unknown[]): unknown {
+      return (op as (x: Tensor, ...rest: unknown[]) => unknown)(this, ...rest);
+    },
+    writable: true,
+    configurable: true,
+  });
+}

@@ -1,0 +1,23 @@
+/**
+ * The entry for Node: the same as the browser's, with WebGPU from the optional `webgpu` package.
+ *
+ * @packageDocumentation
+ */
+import { provideGPU } from './init.ts';
+
+export * from './index.ts';
+
+let found: GPU | null = null;
+
+provideGPU(async () => {
+  if (found) return found;
+  try {
+    const { create, globals } = await import('webgpu');
+    Object.assign(globalThis, globals);
+    // Dawn's instance must stay referenced as long as anything of it is used.
+    found = create([]);
+  } catch {
+    return null;
+  }
+  return found;
+});

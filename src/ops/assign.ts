@@ -1,0 +1,158 @@
+import type { DType } from '../core/dtype.ts';
+import { DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
+import { broadcastShapes, isContiguous, sameShape, showShape } from '../core/shape.ts';
+import { type Node, template } from '../engine/node.ts';
+import {
+  and,
+  select as choose,
+  constant,
+  div,
+  type Expr,
+  eq,
+  index,
+  le,
+  load,
+  loadAt,
+  lt,
+  sub as minus,
+  mul as times,
+  uniform,
+} from '../ir/expr.ts';
+import { gradEnabled } from '../tensor/tape.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { add, cast, div as divide, mul, sub } from './elementwise.ts';
+import { compose, deviceOf, type Operand, produce, reading, readingAt, recordNode } from './record.ts';
+import { expand } from './structure.ts';
+
+/** Does the tensor show its whole storage, in order? */
+const whole = (x: Tensor): boolean => x.view.offset === 0 && x.size === x.node.size && isContiguous(x.view);
+
+/** A node that holds the value in the tensor's layout: the value's own where it is so already. */
+function wholeValue(x: Tensor, value: Tensor): Node {
+  if (whole(value) && sameShape(value.shape, x.shape) && value.node !== x.node) return value.node;
+  return recordNode(x.device, 'assign', x.dtype, {
+    template: template('map', load(0, x.dtype)),
+    space: x.shape,
+    inputs: [reading(value, x.shape)],
+  });
+}
+
+/** The storage with the value put in the places that the view shows: a map over the storage that inverts the view's strides. */
+function through(x: Tensor, value: Tensor): Node {
+  const dims = x.shape
+    .map((n, d) => ({ n, stride: x.view.strides[d]!, d }))
+    .filter(({ n }) => n !== 1)
+    .sort((a, b) => b.stride - a.stride);
+  if (
+    dims.some(
+      ({ n, stride }, i) =>
+        stride < (i + 1 < dims.length ? dims[i + 1]!.stride * (dims[i + 1]!.n - 1) + 1 : 1) && n > 1,
+    )
+  )
+    throw new UnsupportedError(
+      'assign_: the view shows an element of its storage more than once (expand); assign to the tensor it was made from',
+    );
+  const scalars = [x.view.offset];
+  let rest: Expr = minus(index(0), uniform(0, 'int32'));
+  let inside = le(constant(0, 'int32'), rest);
+  const at: Expr[] = x.shape.map(() => constant(0, 'int32'));
+  for (const { n, stride, d } of dims) {
+    const step = uniform(scalars.push(stride) - 1, 'int32');
+    const size = uniform(scalars.push(n) - 1, 'int32');
+    const place = div(rest, step);
+    rest = minus(rest, times(place, step));
+    inside = and(inside, lt(place, size));
+    at[d] = place;
+  }
+  inside = and(inside, eq(rest, constant(0, 'int32')));
+  const expr = choose(inside, loadAt(0, x.dtype, at), load(1, x.dtype));
+  return recordNode(x.device, 'assign', x.dtype, {
+    template: template(
+      'map',
+      expr,
+      scalars.map(() => 'int32' as DType),
+    ),
+    space: [x.node.size],
+    inputs: [readingAt(value, null), { node: x.node, access: { mode: 'direct', strides: [1], offset: 0 } }],
+    scalars,
+  });
+}
+
+/**
+ * Gives a tensor new elements in place: all views of its storage see them, results computed before do not. The value broadcasts
+ * and is converted to the tensor's dtype.
+ *
+ * @throws UnsupportedError for a leaf that requires a gradient outside `noGrad`, and for views that autograd watches.
+ * @throws ShapeError when the value does not broadcast to the tensor.
+ */
+export function assign_(x: Tensor, value: Operand): Tensor {
+  deviceOf('assign_', [x, value]);
+  const watched = gradEnabled() && (x.requiresGrad || (typeof value !== 'number' && value.requiresGrad));
+  if (watched) {
+    if (x.isLeaf && x.requiresGrad)
+      throw new UnsupportedError(
+        'assign_: the tensor is a leaf that requires a gradient; update it inside noGrad(() => …)',
+      );
+    if (!whole(x) || x.cell.handles > 1)
+      throw new UnsupportedError(
+        'assign_: the tensor is or has a view that autograd would have to follow; use an op that makes a new tensor instead',
+      );
+  }
+  if (typeof value !== 'number') {
+    if (!sameShape(broadcastShapes('assign_', x.shape, value.shape), x.shape))
+      throw new ShapeError(
+        `assign_: a value of shape ${showShape(value.shape)} does not broadcast to ${showShape(x.shape)}`,
+      );
+    if (value.dtype === 'float32' && x.dtype !== 'float32')
+      throw new DTypeError(
+        `assign_: a float32 value does not fit into ${x.dtype} without loss; convert it with .to('${x.dtype}')`,
+      );
+  }
+  compose('assign', () => {
+    const filled =
+      typeof value === 'number'
+        ? produce(x.device, 'assign', x.dtype, x.shape, {
+            template: template('map', uniform(0, x.dtype), [x.dtype]),
+            space: x.shape,
+            inputs: [],
+            scalars: [value],
+          })
+        : cast(value, x.dtype);
+    const tape = watched ? (sameShape(filled.shape, x.shape) ? filled : expand(filled, x.shape)).tape : null;
+    const before = x.node;
+    const after = whole(x) ? wholeValue(x, filled) : through(x, expand(filled, x.shape));
+    after.hold();
+    x.cell.node = after;
+    x.device.engine.assigned(x.cell, before, after);
+    before.release();
+    if (watched) x.moveTo(tape);
+  });
+  return x;
+}
+
+const inPlace =
+  (op: (a: Tensor, b: Operand) => Tensor) =>
+  (x: Tensor, y: Operand): Tensor =>
+    compose('assign', () => {
+      assign_(x, op(x, y));
+      return x;
+    });
+
+/** x += y in place. */
+export const add_: (x: Tensor, y: Operand) => Tensor = /* @__PURE__ */ inPlace((a, b) => add(a, b));
+/** x -= y in place. */
+export const sub_: (x: Tensor, y: Operand) => Tensor = /* @__PURE__ */ inPlace((a, b) => sub(a, b));
+/** x *= y in place. */
+export const mul_: (x: Tensor, y: Operand) => Tensor = /* @__PURE__ */ inPlace((a, b) => mul(a, b));
+/** x /= y in place. */
+export const div_: (x: Tensor, y: Operand) => Tensor = /* @__PURE__ */ inPlace((a, b) => divide(a, b));
+
+/** Every element set to a number, in place. */
+export function fill_(x: Tensor, value: number): Tensor {
+  return assign_(x, value);
+}
+
+/** Every element set to 0, in place. */
+export function zero_(x: Tensor): Tensor {
+  return assign_(x, 0);
+}

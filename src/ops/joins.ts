@@ -1,0 +1,90 @@
+import { type DType, promote } from '../core/dtype.ts';
+import { ShapeError, UnsupportedError } from '../core/errors.ts';
+import { normalizeDim, showShape } from '../core/shape.ts';
+import { template } from '../engine/node.ts';
+import { select as choose, type Expr, index, loadAt, lt, sub, uniform } from '../ir/expr.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { cast } from './elementwise.ts';
+import { compose, deviceOf, produce, readingAt, taped } from './record.ts';
+import { reshape, slice, unsqueeze } from './structure.ts';
+
+/** Joins what one kernel can bind: each point reads from the tensor it falls into. */
+function join(parts: readonly Tensor[], dim: number, dtype: DType): Tensor {
+  const device = deviceOf('cat', parts);
+  const rank = parts[0]!.ndim;
+  const starts = parts.map((_, i) => parts.slice(0, i).reduce((n, p) => n + p.shape[dim]!, 0));
+  const read = (i: number): Expr => {
+    const at = sub(index(dim), uniform(i, 'int32'));
+    return loadAt(
+      i,
+      dtype,
+      Array.from({ length: rank }, (_, d) => (d === dim ? at : index(d))),
+    );
+  };
+  let expr = read(parts.length - 1);
+  for (let i = parts.length - 2; i >= 0; i--) expr = choose(lt(index(dim), uniform(i + 1, 'int32')), read(i), expr);
+  const total = parts.reduce((n, p) => n + p.shape[dim]!, 0);
+  const shape = parts[0]!.shape.map((n, d) => (d === dim ? total : n));
+  const operation = {
+    template: template(
+      'map',
+      expr,
+      starts.map(() => 'int32' as DType),
+    ),
+    space: shape,
+    inputs: parts.map((p) => readingAt(p, null)),
+    scalars: starts,
+  };
+  const ends = parts.map((p, i) => starts[i]! + p.shape[dim]!);
+  const gradient = (g: Tensor): Tensor[] => starts.map((start, i) => slice(g, dim, start, ends[i]!));
+  return taped('cat', { gradient, saves: 'nothing' }, parts, produce(device, 'cat', dtype, shape, operation));
+}
+
+/**
+ * Tensors one after the other along a dim that exists (`torch.cat`). All other dims must be equal; dtypes are promoted.
+ *
+ * @throws ShapeError when the other dims differ.
+ * @example
+ * ```ts
+ * const x = tl.cat([tl.zeros([2, 3]), tl.ones([1, 3])]); // shape [3, 3]
+ * ```
+ */
+export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
+  if (tensors.length === 0) throw new UnsupportedError('cat: the list is empty; give at least one tensor');
+  const device = deviceOf('cat', tensors);
+  // PyTorch lets empty 1-d tensors join anything.
+  const parts = tensors.filter((t) => !(t.ndim === 1 && t.size === 0));
+  const first = parts[0] ?? tensors[0]!;
+  const d = normalizeDim('cat', dim, first.ndim);
+  if (first.ndim === 0) throw new ShapeError('cat: scalars have no dim to join along; use stack');
+  for (const t of parts)
+    if (t.ndim !== first.ndim || t.shape.some((n, i) => i !== d && n !== first.shape[i]))
+      throw new ShapeError(
+        `cat: shapes ${showShape(first.shape)} and ${showShape(t.shape)} differ in a dim other than ${d}, along which they are joined`,
+      );
+  const dtype = tensors.map((t) => t.dtype).reduce((a, b) => promote('cat', a, b));
+  return compose('cat', () => {
+    let list = (parts.length === 0 ? [first] : parts).map((t) => cast(t, dtype));
+    const most = Math.max(2, device.backend.limits.bindings - 1);
+    while (list.length > 1) {
+      const next: Tensor[] = [];
+      for (let i = 0; i < list.length; i += most)
+        next.push(i + 1 === list.length ? list[i]! : join(list.slice(i, i + most), d, dtype));
+      list = next;
+    }
+    return reshape(list[0]!, list[0]!.shape);
+  });
+}
+
+/** Tensors of one shape along a new dim (`torch.stack`). */
+export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
+  const first = tensors[0];
+  if (!first) throw new UnsupportedError('stack: the list is empty; give at least one tensor');
+  const d = normalizeDim('stack', dim, first.ndim + 1);
+  return compose('stack', () =>
+    cat(
+      tensors.map((t) => unsqueeze(t, d)),
+      d,
+    ),
+  );
+}

@@ -1,0 +1,115 @@
+import { promote } from '../core/dtype.ts';
+import { ShapeError } from '../core/errors.ts';
+import { broadcastShapes, showShape, sizeOf } from '../core/shape.ts';
+import { template } from '../engine/node.ts';
+import { result } from '../ir/expr.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { add, cast, mul } from './elementwise.ts';
+import { compose, deviceOf, produce, taped } from './record.ts';
+import { expand, reshape, squeeze, sum, transpose, unsqueeze } from './structure.ts';
+
+const SUM = template('matmul', result(0, 'float32'));
+
+/** The product of float32 matrices whose batch dims are equal: the one kernel behind every product. */
+function product(a: Tensor, b: Tensor): Tensor {
+  const device = deviceOf('matmul', [a, b]);
+  const rank = a.ndim;
+  const space = [...a.shape.slice(0, rank - 1), b.shape[rank - 1]!];
+  const inputs = [a, b].map((t) => ({
+    node: t.node,
+    access: { mode: 'direct' as const, strides: t.view.strides, offset: t.view.offset },
+  }));
+  const out = produce(device, 'matmul', 'float32', space, { template: SUM, space, k: a.shape[rank - 1]!, inputs });
+  const gradient = (
+    g: Tensor,
+    { inputs: saved, needs }: { inputs: readonly Tensor[]; needs: readonly boolean[] },
+  ): (Tensor | null)[] => [
+    needs[0] ? product(g, transpose(saved[1]!, -1, -2)) : null,
+    needs[1] ? product(transpose(saved[0]!, -1, -2), g) : null,
+  ];
+  return taped('matmul', { gradient, saves: 'inputs' }, [a, b], out);
+}
+
+const mismatch = (op: string, a: Tensor, b: Tensor, rule: string): ShapeError =>
+  new ShapeError(`${op}: shapes ${showShape(a.shape)} and ${showShape(b.shape)} do not multiply: ${rule}`);
+
+/**
+ * The matrix product of `torch.matmul`: dot product of vectors, matrix times vector, and batches of matrices whose leading dims
+ * broadcast. Integers are multiplied exactly as int32.
+ *
+ * @throws ShapeError when the inner sizes differ or an operand is a scalar.
+ * @example
+ * ```ts
+ * const y = tl.matmul(tl.ones([2, 3]), tl.ones([3, 4])); // shape [2, 4]
+ * ```
+ */
+export function matmul(a: Tensor, b: Tensor): Tensor {
+  deviceOf('matmul', [a, b]);
+  if (a.ndim === 0 || b.ndim === 0) throw mismatch('matmul', a, b, 'both need at least one dim; use mul for scalars');
+  const k = a.shape[a.ndim - 1]!;
+  if (k !== b.shape[Math.max(0, b.ndim - 2)])
+    throw mismatch(
+      'matmul',
+      a,
+      b,
+      `the last dim of the first (${k}) must equal the ${b.ndim === 1 ? 'only' : 'second-last'} dim of the second`,
+    );
+  return compose('matmul', () => {
+    if (a.ndim === 1) return squeeze(matmul(unsqueeze(a, 0), b), b.ndim === 1 ? 0 : -2);
+    if (b.ndim === 1) return squeeze(matmul(a, unsqueeze(b, 1)), -1);
+    const dtype = promote('matmul', a.dtype, b.dtype);
+    if (dtype !== 'float32')
+      return sum(mul(unsqueeze(cast(a, 'int32'), -1), unsqueeze(cast(b, 'int32'), -3)), { dim: -2 });
+    if (a.dtype !== dtype || b.dtype !== dtype) return matmul(cast(a, dtype), cast(b, dtype));
+    const n = b.shape[b.ndim - 1]!;
+    // One right matrix for all: its batch is more rows, and its gradient a single product.
+    if (b.ndim === 2)
+      return a.ndim === 2
+        ? product(a, b)
+        : reshape(product(reshape(a, [sizeOf(a.shape.slice(0, -1)), k]), b), [...a.shape.slice(0, -1), n]);
+    const batch = broadcastShapes('matmul', a.shape.slice(0, -2), b.shape.slice(0, -2));
+    const wide = (x: Tensor): Tensor => expand(x, [...batch, ...x.shape.slice(-2)]);
+    return product(wide(a), wide(b));
+  });
+}
+
+/** Batches of matrices, 3-d and of equal batch size (`torch.bmm`). */
+export function bmm(a: Tensor, b: Tensor): Tensor {
+  if (a.ndim !== 3 || b.ndim !== 3 || a.shape[0] !== b.shape[0])
+    throw mismatch('bmm', a, b, 'both must have three dims and the same batch size');
+  return matmul(a, b);
+}
+
+/** The dot product of two vectors (`torch.dot`). */
+export function dot(a: Tensor, b: Tensor): Tensor {
+  if (a.ndim !== 1 || b.ndim !== 1) throw mismatch('dot', a, b, 'both must be vectors; use matmul');
+  return matmul(a, b);
+}
+
+/** The products of all pairs of two vectors' elements (`torch.outer`). */
+export function outer(a: Tensor, b: Tensor): Tensor {
+  if (a.ndim !== 1 || b.ndim !== 1) throw mismatch('outer', a, b, 'both must be vectors');
+  return compose('outer', () => mul(unsqueeze(a, 1), b));
+}
+
+/** beta * input + alpha * a @ b (`torch.addmm`). */
+export function addmm(
+  input: Tensor,
+  a: Tensor,
+  b: Tensor,
+  options: { readonly beta?: number; readonly alpha?: number } = {},
+): Tensor {
+  const { beta = 1, alpha = 1 } = options;
+  return compose('addmm', () => {
+    const scaled = alpha === 1 ? matmul(a, b) : mul(matmul(a, b), alpha);
+    return add(beta === 1 ? input : mul(input, beta), scaled);
+  });
+}
+
+/** x @ weight^T + bias, with weight as [out, in] (`F.linear`). */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor {
+  return compose('linear', () => {
+    const y = matmul(x, weight.ndim === 1 ? weight : transpose(weight, 0, 1));
+    return bias ? add(y, bias) : y;
+  });
+}

@@ -1,0 +1,42 @@
+// What `methods/` installs on Tensor: ops whose first argument is a tensor, under the names of the free functions.
+export * from './assign.ts';
+export * from './elementwise.ts';
+export { addmm, bmm, dot, linear, matmul, outer } from './matmul.ts';
+export {
+  amax,
+  amin,
+  argmax,
+  argmin,
+  logSoftmax,
+  logsumexp,
+  max,
+  mean,
+  min,
+  softmax,
+  std,
+  variance as var,
+} from './reductions.ts';
+export {
+  broadcastTo,
+  chunk,
+  contiguous,
+  expand,
+  expandAs,
+  flatten,
+  gather,
+  indexSelect,
+  movedim,
+  narrow,
+  pad,
+  permute,
+  reshape,
+  select,
+  slice,
+  split,
+  squeeze,
+  sum,
+  t,
+  transpose,
+  unbind,
+  unsqueeze,
+} from './structure.ts';

@@ -1,0 +1,283 @@
+import { type DType, isFloating, promote, promoteScalar } from '../core/dtype.ts';
+import { DeviceError, DTypeError, UnsupportedError } from '../core/errors.ts';
+import {
+  broadcastShapes,
+  broadcastView,
+  contiguousView,
+  type Shape,
+  showShape,
+  sizeOf,
+  type View,
+} from '../core/shape.ts';
+import { type Node, type NodeInput, type Template, template } from '../engine/node.ts';
+import { cast, type Expr, load, uniform } from '../ir/expr.ts';
+import type { Access, ReduceOp } from '../ir/kernel.ts';
+import type { Device } from '../tensor/device.ts';
+import { internal } from '../tensor/scope.ts';
+import {
+  type GradientContext,
+  type GradientRule,
+  gradEnabled,
+  type InputInfo,
+  type Saved,
+  TapeNode,
+} from '../tensor/tape.ts';
+import { fromNode, Tensor } from '../tensor/tensor.ts';
+
+/** What an op takes where PyTorch takes a tensor or a number. */
+export type Operand = Tensor | number;
+
+/** What the reverse pass needs to keep: nothing, the inputs (or some of them), the output, or both. */
+export type Saves = 'nothing' | 'inputs' | 'output' | 'both' | readonly number[];
+
+/** The differentiable part of a record. */
+export interface Gradient {
+  readonly gradient: GradientRule | null;
+  readonly saves: Saves;
+}
+
+const savesInput = (saves: Saves, i: number): boolean =>
+  typeof saves === 'string' ? saves === 'inputs' || saves === 'both' : saves.includes(i);
+
+/** Checks what an op was given and finds its device. */
+export function deviceOf(op: string, inputs: readonly Operand[]): Device {
+  let device: Device | null = null;
+  for (const x of inputs) {
+    if (typeof x === 'number') continue;
+    if (!(x instanceof Tensor))
+      throw new UnsupportedError(`${op}: expected a tensor or a number, got ${describe(x)}; make one with tensor()`);
+    x.alive(op);
+    if (device && x.device !== device)
+      throw new DeviceError(
+        `${op}: the tensors are on two devices, ${device.name} and ${x.device.name}; move one with .to(device)`,
+      );
+    device = x.device;
+  }
+  if (!device) throw new UnsupportedError(`${op}: at least one input must be a tensor; make one with tensor()`);
+  device.engine.flushIfLong();
+  return device;
+}
+
+/** @internal A value in an error message. */
+export const describe = (x: unknown): string =>
+  x === null
+    ? 'null'
+    : Array.isArray(x)
+      ? 'an array'
+      : typeof x === 'object'
+        ? 'an object'
+        : `${typeof x} ${String(x)}`;
+
+const saved = (t: Tensor): Saved => ({ node: t.node, view: t.view, tape: t.tape });
+
+/** Puts an op on the tape, if something it read needs a gradient. `output` must be a new handle that nobody has seen. */
+export function taped(op: string, record: Gradient, inputs: readonly Operand[], output: Tensor): Tensor {
+  if (!gradEnabled() || !record.gradient || !isFloating(output.dtype)) return output;
+  const parents = inputs.map((x) => (typeof x === 'number' ? null : x.tape));
+  if (parents.every((p) => p === null)) return output;
+  const infos = inputs.map(
+    (x): InputInfo =>
+      typeof x === 'number'
+        ? { shape: [], dtype: 'float32', scalar: x }
+        : { shape: x.shape, dtype: x.dtype, scalar: null },
+  );
+  const kept = inputs.map((x, i) => (typeof x !== 'number' && savesInput(record.saves, i) ? saved(x) : null));
+  const keepsOutput = record.saves === 'output' || record.saves === 'both';
+  const node = new TapeNode(
+    op,
+    record.gradient,
+    parents,
+    infos,
+    kept,
+    keepsOutput ? { node: output.node, view: output.view, tape: null } : null,
+  );
+  output.moveTo(node);
+  return output;
+}
+
+/** Records an op whose value is a new node. */
+export function produce(device: Device, op: string, dtype: DType, shape: Shape, operation: RecordedOperation): Tensor {
+  return fromNode(device, recordNode(device, op, dtype, operation), shape);
+}
+
+/** An operation as ops give it: what they leave out is empty. */
+export interface RecordedOperation {
+  readonly template: Template;
+  readonly space: Shape;
+  readonly inner?: number;
+  readonly k?: number;
+  readonly inputs: readonly NodeInput[];
+  readonly scalars?: readonly number[];
+}
+
+export function recordNode(device: Device, op: string, dtype: DType, o: RecordedOperation): Node {
+  return device.engine.record(label(op), dtype, {
+    template: o.template,
+    space: o.space,
+    inner: o.inner ?? 0,
+    k: o.k ?? 0,
+    inputs: o.inputs,
+    scalars: o.scalars ?? [],
+  });
+}
+
+/** An input read at the current point of a space that its shape broadcasts to. */
+export function reading(t: Tensor, space: Shape): NodeInput {
+  const view = broadcastView(t.view, space);
+  return { node: t.node, access: { mode: 'direct', strides: view.strides, offset: view.offset } };
+}
+
+/** An input read at computed coordinates; `check` is the slot of the op's code, or null to read 0 out of range. */
+export function readingAt(t: Tensor, check: number | null): NodeInput {
+  const access: Access = { mode: 'indirect', shape: t.shape, strides: t.view.strides, offset: t.view.offset, check };
+  return { node: t.node, access };
+}
+
+/** A view of a tensor's storage, recorded as an op. */
+export function viewed(op: string, x: Tensor, view: View, gradient: GradientRule): Tensor {
+  return taped(op, { gradient, saves: 'nothing' }, [x], new Tensor(x.device, x.cell, view, null));
+}
+
+let composing: string | null = null;
+const label = (op: string): string => composing ?? op;
+
+/**
+ * A composed op: its temporaries are never live, and its parts carry its name in plans and errors.
+ * The function records on the tape as usual.
+ */
+export function compose<T>(op: string, fn: () => T): T {
+  const before = composing;
+  composing ??= op;
+  try {
+    return internal(op, fn);
+  } finally {
+    composing = before;
+  }
+}
+
+/** @internal The op that is being recorded, for the code of an index check. */
+export const currentOp = (op: string): string => label(op);
+
+/** Dtype rules: from the operands to the dtype the op computes in. */
+export type TypeRule = (op: string, operands: readonly Operand[]) => DType;
+
+/** PyTorch's promotion over tensors, then numbers. */
+export const promoting: TypeRule = (op, operands) => {
+  let dtype: DType | null = null;
+  for (const x of operands) if (typeof x !== 'number') dtype = dtype === null ? x.dtype : promote(op, dtype, x.dtype);
+  for (const x of operands) if (typeof x === 'number') dtype = promoteScalar(dtype!, x);
+  return dtype!;
+};
+
+/** As `promoting`, but integers and bools become float32. */
+export const floating: TypeRule = () => 'float32';
+
+/** As `promoting`, but bools are refused. */
+export const numeric: TypeRule = (op, operands) => {
+  const dtype = promoting(op, operands);
+  if (dtype === 'bool')
+    throw new DTypeError(`${op}: bool tensors have no ${op}; convert with .to('int32') or use a logical op`);
+  return dtype;
+};
+
+/** A record of an elementwise op: one scalar expression for every backend, and its gradient in sibling ops. */
+export interface Elementwise extends Partial<Gradient> {
+  readonly type: TypeRule;
+  /** The value, from the operands in the dtype of the type rule. */
+  readonly lower: (...operands: Expr[]) => Expr;
+  readonly gradient: GradientRule | null;
+  readonly saves?: Saves;
+  /** Where the generated tests draw from: one range for all operands, or one for each; integers where all bounds are. */
+  readonly sample: readonly [number, number] | readonly (readonly [number, number])[];
+  /** Values at which the gradient is a convention, kept out of the generated gradient tests. */
+  readonly kinks?: readonly number[];
+  /** Operands in the generated tests that are numbers, where the op takes only numbers there. */
+  readonly numbers?: readonly (number | null)[];
+}
+
+/** An op that carries its record, from which its tests are generated. */
+export interface Recorded {
+  readonly op: string;
+  readonly record: Elementwise;
+}
+/** An elementwise op of one tensor. */
+export type Unary = ((x: Tensor) => Tensor) & Recorded;
+/** An elementwise op of two operands that broadcast; at least one of them a tensor. */
+export type Binary = ((a: Operand, b: Operand) => Tensor) & Recorded;
+
+/** Makes an elementwise op from its record; its type is that of the constant it is assigned to. */
+/* @__NO_SIDE_EFFECTS__ */
+export function elementwise<F extends Recorded>(op: string, record: Elementwise): F {
+  const templates = new Map<string, { template: Template; dtype: DType }>();
+  const structure = (compute: DType, operands: readonly Operand[]): { template: Template; dtype: DType } => {
+    let key: string = compute;
+    for (const x of operands) key += typeof x === 'number' ? ' #' : ` ${x.dtype}`;
+    let known = templates.get(key);
+    if (!known) {
+      let loads = 0;
+      const scalars: DType[] = [];
+      const exprs = operands.map((x) =>
+        typeof x === 'number' ? uniform(scalars.push(compute) - 1, compute) : cast(load(loads++, x.dtype), compute),
+      );
+      const expr = record.lower(...exprs);
+      known = { template: template('map', expr, scalars), dtype: expr.dtype };
+      templates.set(key, known);
+    }
+    return known;
+  };
+  const gradient: Gradient = { gradient: record.gradient, saves: record.saves ?? 'nothing' };
+  const call = (...operands: Operand[]): Tensor => {
+    const device = deviceOf(op, operands);
+    const compute = record.type(op, operands);
+    const { template: t, dtype } = structure(compute, operands);
+    let shape: Shape = [];
+    for (const x of operands) if (typeof x !== 'number') shape = broadcastShapes(op, shape, x.shape);
+    const inputs: NodeInput[] = [];
+    const scalars: number[] = [];
+    for (const x of operands) {
+      if (typeof x === 'number') scalars.push(x);
+      else inputs.push(reading(x, shape));
+    }
+    return taped(
+      op,
+      gradient,
+      operands,
+      produce(device, op, dtype, shape, { template: t, space: shape, inputs, scalars }),
+    );
+  };
+  return Object.assign(call, { op, record }) as unknown as F;
+}
+
+/** Records a reduction of an expression over the last `inner` dims of a space. */
+export function reduceNode(
+  device: Device,
+  op: string,
+  reduce: ReduceOp,
+  expr: Expr,
+  space: Shape,
+  inner: number,
+  inputs: readonly NodeInput[],
+): Tensor {
+  const shape = space.slice(0, space.length - inner);
+  return produce(device, op, expr.dtype, shape, {
+    template: template('reduce', expr, [], reduce),
+    space,
+    inner,
+    inputs,
+  });
+}
+
+/** A shape that a reshape or creation asks for, with one -1 worked out. */
+export function resolveShape(op: string, size: number, wanted: Shape): Shape {
+  const free = wanted.indexOf(-1);
+  if (free < 0) return wanted;
+  const rest = sizeOf(wanted.filter((_, i) => i !== free));
+  if (rest === 0 || size % rest !== 0 || wanted.lastIndexOf(-1) !== free)
+    throw new UnsupportedError(
+      `${op}: ${size} elements do not fit into ${showShape(wanted)}; one -1 at most, and the rest must divide them`,
+    );
+  return wanted.map((d, i) => (i === free ? size / rest : d));
+}
+
+export type { GradientContext };
+export { contiguousView };

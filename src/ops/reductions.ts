@@ -1,0 +1,240 @@
+import { isFloating } from '../core/dtype.ts';
+import { DTypeError, ShapeError } from '../core/errors.ts';
+import { normalizeDim, normalizeDims, showShape } from '../core/shape.ts';
+import { select as choose, constant, eq, index, isnan, load, or } from '../ir/expr.ts';
+import { withGrad } from '../tensor/tape.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { add, cast, div, eq as equal, exp, isfinite, log, mul, sqrt, square, sub } from './elementwise.ts';
+import { where } from './functions.ts';
+import { compose, deviceOf, reduceNode, taped } from './record.ts';
+import { gather, keptShape, type ReduceOptions, reduceDims, reshape, squeeze, sum, withDims } from './structure.ts';
+
+const notEmpty = (op: string, x: Tensor, dims: readonly number[]): void => {
+  if (dims.some((d) => x.shape[d] === 0))
+    throw new ShapeError(
+      `${op}: ${showShape(x.shape)} has no elements along the reduced dims, and ${op} of nothing is undefined`,
+    );
+};
+
+/** Floats only: what an op without a meaning for integers says. */
+function floats(op: string, x: Tensor): void {
+  if (!isFloating(x.dtype))
+    throw new DTypeError(`${op}: needs a floating tensor, got ${x.dtype}; convert it with .to('float32')`);
+}
+
+const countOf = (x: Tensor, dims: readonly number[]): number => dims.reduce((n, d) => n * x.shape[d]!, 1);
+
+/** The mean over some dims, or over all (`torch.mean`). NaN over no elements. */
+export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
+  floats('mean', x);
+  const dims = normalizeDims('mean', options.dim, x.ndim);
+  return compose('mean', () => div(sum(x, { ...options, dim: dims }), countOf(x, dims)));
+}
+
+function extremum(op: 'amax' | 'amin', x: Tensor, options: ReduceOptions): Tensor {
+  const dims = normalizeDims(op, options.dim, x.ndim);
+  notEmpty(op, x, dims);
+  const from = x.shape;
+  const out = reduceDims(op, op === 'amax' ? 'max' : 'min', x, dims);
+  // Ties share the gradient equally.
+  const gradient = (g: Tensor, { inputs, output }: { inputs: readonly Tensor[]; output: Tensor }): Tensor[] => {
+    const kept = keptShape(from, dims);
+    const ties = cast(equal(inputs[0]!, reshape(output, kept)), 'float32');
+    return [mul(ties, div(reshape(g, kept), sum(ties, { dim: dims, keepDim: true })))];
+  };
+  const reduced = taped(op, { gradient, saves: 'both' }, [x], out);
+  return options.keepDim ? withDims(reduced, x.shape, dims) : reduced;
+}
+
+/** The largest element over some dims, or over all; ties share the gradient (`torch.amax`). NaN wins. */
+export function amax(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return extremum('amax', x, options);
+}
+
+/** The smallest element over some dims, or over all; ties share the gradient (`torch.amin`). NaN wins. */
+export function amin(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return extremum('amin', x, options);
+}
+
+/** Options of `argmax` and `argmin`. */
+export interface ArgOptions {
+  /** Dim to search; the flattened tensor by default. */
+  readonly dim?: number | undefined;
+  readonly keepDim?: boolean | undefined;
+}
+
+/** The first place of the extremum, as two reductions: the value, and the least index that has it (NaN counts as extreme). */
+function argExtremum(op: 'argmax' | 'argmin', x: Tensor, options: ArgOptions): Tensor {
+  const device = deviceOf(op, [x]);
+  if (options.dim === undefined && x.ndim !== 1) {
+    const flat = compose(op, () => argExtremum(op, reshape(x, [-1]), {}));
+    return options.keepDim ? withDims(flat, x.shape, normalizeDims(op, undefined, x.ndim)) : flat;
+  }
+  const d = normalizeDim(op, options.dim ?? 0, x.ndim);
+  if (x.ndim === 0) return compose(op, () => argExtremum(op, reshape(x, [1]), { dim: 0 }));
+  notEmpty(op, x, [d]);
+  return compose(op, () => {
+    const best = reduceDims(op, op === 'argmax' ? 'max' : 'min', x, [d]);
+    const order = [...x.shape.map((_, i) => i).filter((i) => i !== d), d];
+    const space = order.map((i) => x.shape[i]!);
+    const here = load(0, x.dtype);
+    const found = eq(here, load(1, x.dtype));
+    const hit = isFloating(x.dtype) ? or(found, isnan(here)) : found;
+    const out = reduceNode(
+      device,
+      op,
+      'min',
+      choose(hit, index(space.length - 1), constant(2 ** 31 - 1, 'int32')),
+      space,
+      1,
+      [
+        {
+          node: x.node,
+          access: { mode: 'direct', strides: order.map((i) => x.view.strides[i]!), offset: x.view.offset },
+        },
+        { node: best.node, access: { mode: 'direct', strides: [...best.view.strides, 0], offset: 0 } },
+      ],
+    );
+    return options.keepDim ? withDims(out, x.shape, [d]) : out;
+  });
+}
+
+/** The index of the largest element, the first of equals, as int32 (`torch.argmax`). */
+export function argmax(x: Tensor, options: ArgOptions = {}): Tensor {
+  return argExtremum('argmax', x, options);
+}
+
+/** The index of the smallest element, the first of equals, as int32 (`torch.argmin`). */
+export function argmin(x: Tensor, options: ArgOptions = {}): Tensor {
+  return argExtremum('argmin', x, options);
+}
+
+/** Values and where they were found. */
+export interface ValuesIndices {
+  readonly values: Tensor;
+  readonly indices: Tensor;
+}
+
+function pick(op: 'max' | 'min', x: Tensor, dim: number, keepDim: boolean): ValuesIndices {
+  const d = normalizeDim(op, dim, x.ndim);
+  return compose(op, () => {
+    if (x.ndim === 0)
+      return { values: reshape(x, []), indices: argExtremum(op === 'max' ? 'argmax' : 'argmin', x, {}) };
+    const kept = withGrad(false, () => argExtremum(op === 'max' ? 'argmax' : 'argmin', x, { dim: d, keepDim: true }));
+    const values = gather(x, d, kept);
+    return keepDim ? { values, indices: kept } : { values: squeeze(values, d), indices: squeeze(kept, d) };
+  });
+}
+
+/** The largest element of all (`torch.max`); ties share the gradient. */
+export function max(x: Tensor): Tensor;
+/** The largest elements along a dim and their indices; the gradient goes to the returned index. */
+export function max(
+  x: Tensor,
+  options: { readonly dim: number; readonly keepDim?: boolean | undefined },
+): ValuesIndices;
+export function max(
+  x: Tensor,
+  options?: { readonly dim: number; readonly keepDim?: boolean | undefined },
+): Tensor | ValuesIndices {
+  return options ? pick('max', x, options.dim, options.keepDim ?? false) : compose('max', () => amax(x));
+}
+
+/** The smallest element of all (`torch.min`); ties share the gradient. */
+export function min(x: Tensor): Tensor;
+/** The smallest elements along a dim and their indices; the gradient goes to the returned index. */
+export function min(
+  x: Tensor,
+  options: { readonly dim: number; readonly keepDim?: boolean | undefined },
+): ValuesIndices;
+export function min(
+  x: Tensor,
+  options?: { readonly dim: number; readonly keepDim?: boolean | undefined },
+): Tensor | ValuesIndices {
+  return options ? pick('min', x, options.dim, options.keepDim ?? false) : compose('min', () => amin(x));
+}
+
+/** Options of `variance` and `std`. */
+export interface VarianceOptions extends ReduceOptions {
+  /** Subtracted from the count in the divisor: 1 for the sample's variance (the default), 0 for the population's. */
+  readonly correction?: number | undefined;
+}
+
+/** The variance over some dims, or over all, from the squared deviations (`torch.var`). */
+export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
+  floats('var', x);
+  const dims = normalizeDims('var', options.dim, x.ndim);
+  const n = countOf(x, dims) - (options.correction ?? 1);
+  return compose('var', () => {
+    const deviation = sub(x, mean(x, { dim: dims, keepDim: true }));
+    return div(sum(square(deviation), { ...options, dim: dims }), Math.max(0, n));
+  });
+}
+
+/** The standard deviation: the root of `variance` (`torch.std`). */
+export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
+  floats('std', x);
+  return compose('std', () => sqrt(variance(x, options)));
+}
+
+/** log(sum(exp(x))) over some dims without overflow (`torch.logsumexp`); -Infinity over rows of -Infinity. */
+export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
+  floats('logsumexp', x);
+  const dims = normalizeDims('logsumexp', options.dim, x.ndim);
+  const from = x.shape;
+  const empty = dims.some((d) => from[d] === 0);
+  const out = compose('logsumexp', () =>
+    withGrad(false, () => {
+      if (empty) return log(sum(x, { dim: dims }));
+      const top = reduceDims('logsumexp', 'max', x, dims);
+      // An infinite maximum would give inf - inf.
+      const shift = where(isfinite(top), top, 0);
+      const kept = reshape(shift, keptShape(from, dims));
+      return add(log(sum(exp(sub(x, kept)), { dim: dims })), shift);
+    }),
+  );
+  const gradient = (g: Tensor, { inputs, output }: { inputs: readonly Tensor[]; output: Tensor }): Tensor[] => {
+    const kept = keptShape(from, dims);
+    const total = reshape(output, kept);
+    // Rows of -Infinity have no direction to move in.
+    return [mul(reshape(g, kept), exp(sub(inputs[0]!, where(isfinite(total), total, 0))))];
+  };
+  const reduced = taped('logsumexp', { gradient, saves: 'both' }, [x], out);
+  return options.keepDim ? withDims(reduced, x.shape, dims) : reduced;
+}
+
+/** exp(x) normalised to add up to 1 along a dim (`torch.softmax`). */
+export function softmax(x: Tensor, dim: number): Tensor {
+  floats('softmax', x);
+  const d = normalizeDim('softmax', dim, x.ndim);
+  if (x.ndim === 0) return compose('softmax', () => reshape(softmax(reshape(x, [1]), 0), []));
+  const out = compose('softmax', () =>
+    withGrad(false, () => {
+      if (x.size === 0) return exp(x);
+      const raised = exp(sub(x, amax(x, { dim: d, keepDim: true })));
+      return div(raised, sum(raised, { dim: d, keepDim: true }));
+    }),
+  );
+  const gradient = (g: Tensor, { output: y }: { output: Tensor }): Tensor[] => [
+    mul(y, sub(g, sum(mul(g, y), { dim: d, keepDim: true }))),
+  ];
+  return taped('softmax', { gradient, saves: 'output' }, [x], out);
+}
+
+/** log(softmax(x)) along a dim, computed without overflow (`torch.log_softmax`). */
+export function logSoftmax(x: Tensor, dim: number): Tensor {
+  floats('logSoftmax', x);
+  const d = normalizeDim('logSoftmax', dim, x.ndim);
+  if (x.ndim === 0) return compose('logSoftmax', () => reshape(logSoftmax(reshape(x, [1]), 0), []));
+  const out = compose('logSoftmax', () =>
+    withGrad(false, () => {
+      if (x.size === 0) return exp(x);
+      const shifted = sub(x, amax(x, { dim: d, keepDim: true }));
+      return sub(shifted, log(sum(exp(shifted), { dim: d, keepDim: true })));
+    }),
+  );
+  const gradient = (g: Tensor, { output: y }: { output: Tensor }): Tensor[] => [
+    sub(g, mul(exp(y), sum(g, { dim: d, keepDim: true }))),
+  ];
+  return taped('logSoftmax', { gradient, saves: 'output' }, [x], out);
+}

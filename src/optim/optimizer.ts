@@ -1,0 +1,382 @@
+import { gradientsOrNull, noGrad } from '../autograd/grad.ts';
+import { ShapeError, UnsupportedError } from '../core/errors.ts';
+import { sameShape, showShape } from '../core/shape.ts';
+import type { Node } from '../engine/node.ts';
+import { assign_ } from '../ops/assign.ts';
+import { checkOptions, zeros } from '../ops/creation.ts';
+import { neg } from '../ops/elementwise.ts';
+import { compose, describe } from '../ops/record.ts';
+import { internal, keep, Loan, step } from '../tensor/scope.ts';
+import { Tensor } from '../tensor/tensor.ts';
+
+/** Options that every optimizer has, for all parameters or for a group of them. */
+export interface OptimizerOptions {
+  /** The learning rate; a number that may change from step to step. */
+  readonly lr?: number | undefined;
+  /** Add this share of the parameter to its gradient (L2 penalty); 0 unless given. */
+  readonly weightDecay?: number | undefined;
+  /** Go up the gradient rather than down. */
+  readonly maximize?: boolean | undefined;
+}
+
+/** The options of a group with all defaults filled in; they may be changed between steps. */
+export type Settings<O extends OptimizerOptions> = { -readonly [K in keyof O]-?: Exclude<O[K], undefined> };
+
+/** Parameters that are updated with the same options. */
+export type ParamGroup<O extends OptimizerOptions> = Settings<O> & { params: Tensor[] };
+
+/** What an optimizer takes: parameters, or groups of them with options of their own (PyTorch's `[{ params, lr }]`). */
+export type Params<O extends OptimizerOptions> = Iterable<Tensor> | Iterable<{ readonly params: Iterable<Tensor> } & O>;
+
+/** What the update of one parameter reads. */
+export interface Update<O extends OptimizerOptions, Slot extends string> {
+  /** The parameter. */
+  readonly p: Tensor;
+  /** Its gradient. */
+  readonly g: Tensor;
+  /** How many updates there are, this one included. */
+  readonly t: number;
+  /** The state before this update: zeros at first. */
+  readonly state: Readonly<Record<Slot, Tensor>>;
+  readonly options: Settings<O>;
+}
+
+/** The values after an update. */
+export interface Updated<Slot extends string> {
+  readonly p: Tensor;
+  readonly state: Readonly<Partial<Record<Slot, Tensor>>>;
+}
+
+/** State of one parameter in a state dict: the number of updates, and a tensor for each slot. */
+export type ParameterState = Readonly<Record<string, Tensor | number>>;
+
+/** What `Optimizer.stateDict` gives: parameters are named by their place over all groups, as in PyTorch. */
+export interface OptimizerStateDict {
+  readonly state: Readonly<Record<number, ParameterState>>;
+  readonly paramGroups: readonly (Readonly<Record<string, unknown>> & { readonly params: readonly number[] })[];
+}
+
+/** Options of `minimize`. */
+export interface MinimizeOptions {
+  /** Leave the gradients in the parameters' `.grad`, in place of what is there. */
+  readonly keepGrads?: boolean | undefined;
+}
+
+interface Change<Slot extends string> {
+  readonly p: Tensor;
+  readonly state: Record<Slot, Tensor>;
+  readonly fresh: boolean;
+  readonly t: number;
+  readonly next: Updated<Slot>;
+}
+
+/** A refused flush leaves state that was made in it without a value. */
+const hasValue = (node: Node): boolean =>
+  node.error === null && (node.pending || node.buffer !== null || node.host !== null);
+
+/** @internal Throws unless a number fulfils a rule. */
+export function rule(op: string, name: string, value: unknown, fits: (v: number) => boolean, text: string): void {
+  if (typeof value !== 'number' || !fits(value))
+    throw new UnsupportedError(`${op}: ${name} is ${describe(value)}, but it must be ${text}`);
+}
+
+/** @internal A finite number of at least 0. */
+export const atLeastZero = (op: string, name: string, value: unknown): void =>
+  rule(op, name, value, (v) => v >= 0 && Number.isFinite(v), 'a finite number of at least 0');
+
+/** @internal A number from 0 up to, not including, 1. */
+export const belowOne = (op: string, name: string, value: unknown): void =>
+  rule(op, name, value, (v) => v >= 0 && v < 1, 'at least 0 and less than 1');
+
+/**
+ * Base class of the optimizers (`torch.optim.Optimizer`): keeps the parameter groups and the state, and applies updates. An
+ * optimizer of its own says which state it keeps and how one parameter moves, in tensor ops; see `SGD` for an example.
+ *
+ * Parameters and state change together or not at all: an exception in a step leaves both as they were.
+ *
+ * @throws UnsupportedError for parameters that are no leaf tensors or are given twice, and for options that it does not have or
+ * whose values break their rule.
+ */
+export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, Slot extends string = string> {
+  /** The groups: their parameters, and options that may be changed between steps. */
+  readonly paramGroups: ParamGroup<O>[] = [];
+  private readonly defaults: Settings<O>;
+  private readonly states = new Map<Tensor, Record<Slot, Tensor>>();
+  /** Updates so far, by the node of the first slot: a flush that the device refuses takes state and count back together. */
+  private readonly counts = new WeakMap<Node, number>();
+  private readonly loan = new Loan('by the next minimize() of its optimizer; read it before, or call keep() on it');
+
+  /** `name` stands in errors and plans; `defaults` has a value for every option. */
+  protected constructor(
+    protected readonly name: string,
+    params: Params<O>,
+    options: O,
+    defaults: Settings<O>,
+  ) {
+    checkOptions(name, options, Object.keys(defaults));
+    this.defaults = { ...defaults, ...withoutUndefined(options) };
+    this.checkAll(this.defaults);
+    const given = [...params] as (Tensor | ({ readonly params: Iterable<Tensor> } & O))[];
+    if (given.length === 0)
+      throw new UnsupportedError(`${name}: the list of parameters is empty; pass model.parameters(), or a list of leaf tensors`);
+    const loose = given.filter((x): x is Tensor => x instanceof Tensor);
+    if (loose.length === given.length) this.addParamGroup({ params: loose } as unknown as { readonly params: Iterable<Tensor> } & O);
+    else for (const group of given) this.addParamGroup(group as { readonly params: Iterable<Tensor> } & O);
+  }
+
+  /** Throws UnsupportedError where a value breaks its rule. */
+  protected abstract check(options: Settings<O>): void;
+
+  /** Names of the state tensors that a parameter needs, each of its shape. */
+  protected abstract slots(options: Settings<O>): readonly Slot[];
+
+  /** The update line: new values from old ones. Per-step numbers go in as operands of ops, so that the plan stays the same. */
+  protected abstract update(step: Update<O, Slot>): Updated<Slot>;
+
+  /** The learning rate of the first group; setting it sets all groups. */
+  get lr(): number {
+    return this.paramGroups[0]?.lr ?? this.defaults.lr;
+  }
+
+  set lr(value: number) {
+    atLeastZero(this.name, 'lr', value);
+    for (const group of this.paramGroups) group.lr = value;
+  }
+
+  /** Adds parameters with options of their own (`torch.optim.Optimizer.add_param_group`). */
+  addParamGroup(group: { readonly params: Iterable<Tensor> } & O): void {
+    if (typeof group !== 'object' || group === null || typeof group.params !== 'object')
+      throw new UnsupportedError(`${this.name}: ${describe(group)} is neither a tensor nor a group; pass tensors, or objects { params, lr }`);
+    const { params, ...options } = group;
+    checkOptions(this.name, options, Object.keys(this.defaults));
+    const list = [...params];
+    const known = new Set(this.parameters());
+    for (const p of list) {
+      if (!(p instanceof Tensor)) throw new UnsupportedError(`${this.name}: a parameter is ${describe(p)}; pass tensors`);
+      p.alive(this.name);
+      if (!p.isLeaf)
+        throw new UnsupportedError(`${this.name}: a parameter of shape ${showShape(p.shape)} is the result of an op; only leaves can be optimized`);
+      if (known.has(p))
+        throw new UnsupportedError(`${this.name}: a parameter of shape ${showShape(p.shape)} is given twice; name each in one group, once`);
+      known.add(p);
+    }
+    const settings = { ...this.defaults, ...withoutUndefined(options) };
+    this.checkAll(settings);
+    this.paramGroups.push({ ...settings, params: list });
+  }
+
+  /**
+   * One update from the gradients in the parameters' `.grad`; parameters without one are skipped
+   * (`torch.optim.Optimizer.step`).
+   *
+   * @throws ShapeError when a gradient has not the shape of its parameter.
+   */
+  step(): void {
+    this.apply('step', (p) => p.grad);
+  }
+
+  /** Forgets the gradients of all parameters (`zero_grad(set_to_none=True)`). */
+  zeroGrad(): void {
+    for (const p of this.parameters()) if (p.grad) p.grad = null;
+  }
+
+  /**
+   * A whole training step: computes the loss, its gradients, and the update, as one fused plan. Nothing of it is left but the
+   * loss, which is given back without its history. Parameters that the loss does not depend on are skipped. Sets no `.grad`
+   * unless `keepGrads` is given.
+   *
+   * Outside a scope the loss lives until the next `minimize` of this optimizer, unless `keep` is called on it; a loop that
+   * disposes nothing therefore needs no more memory with every step.
+   *
+   * @param fn computes the loss, a scalar; it must not be async.
+   * @throws UnsupportedError when the function gives no scalar that depends on a parameter.
+   * @example
+   * ```ts
+   * const w = tl.tensor([1, 2], { requiresGrad: true });
+   * const sgd = new tl.optim.SGD([w], { lr: 0.1 });
+   * const loss = sgd.minimize(() => w.square().sum());
+   * console.log(await loss.item()); // 5
+   * ```
+   */
+  minimize(fn: () => Tensor, options: MinimizeOptions = {}): Tensor {
+    checkOptions('minimize', options, ['keepGrads']);
+    const loss = step('minimize', () => {
+      const value = fn();
+      if (!(value instanceof Tensor)) throw notATensor(value);
+      const watched = this.parameters().filter((p) => p.requiresGrad);
+      const gradients = gradientsOrNull('minimize', [value], watched);
+      const of = new Map(watched.map((p, i) => [p, gradients[i] ?? null]));
+      this.apply('minimize', (p) => of.get(p) ?? null);
+      if (options.keepGrads) {
+        this.zeroGrad();
+        for (const [p, g] of of) if (g) p.grad = keep(g);
+      }
+      return new Tensor(value.device, value.cell, value.view, null);
+    });
+    return this.loan.lend(loss);
+  }
+
+  /**
+   * Options, and the state of every parameter that has one. The tensors are the optimizer's own, not copies: they go on
+   * changing, and belong to it.
+   */
+  stateDict(): OptimizerStateDict {
+    const params = this.parameters();
+    const state: Record<number, ParameterState> = {};
+    params.forEach((p, i) => {
+      const slots = this.states.get(p);
+      if (slots) state[i] = { step: this.count(slots), ...slots };
+    });
+    const place = new Map(params.map((p, i) => [p, i]));
+    const paramGroups = this.paramGroups.map(({ params: list, ...options }) => ({ ...options, params: list.map((p) => place.get(p) ?? -1) }));
+    return { state, paramGroups };
+  }
+
+  /**
+   * Goes on from a state dict: options and state are taken over, the tensors copied. All of it or, on an error, nothing.
+   *
+   * @throws UnsupportedError when the groups or the options differ.
+   * @throws ShapeError when a state tensor has not the shape of its parameter.
+   */
+  loadStateDict(dict: OptimizerStateDict): void {
+    const op = `${this.name}.loadStateDict`;
+    const sizes = (groups: readonly { readonly params: { readonly length: number } }[]): string => groups.map((g) => g.params.length).join(', ');
+    if (sizes(dict.paramGroups) !== sizes(this.paramGroups))
+      throw new UnsupportedError(
+        `${op}: the groups have ${sizes(dict.paramGroups)} parameters, those of this optimizer ${sizes(this.paramGroups)}; make it with the same groups`,
+      );
+    const groups = dict.paramGroups.map(({ params: _, ...options }) => {
+      checkOptions(op, options, Object.keys(this.defaults));
+      const settings = { ...this.defaults, ...(options as Partial<O>) };
+      this.checkAll(settings);
+      return settings;
+    });
+    // By their number in the dict, which need not be the place: PyTorch numbers groups that were added later differently.
+    const numbers = dict.paramGroups.flatMap((g) => g.params);
+    internal(op, () =>
+      noGrad(() => {
+        const made: { p: Tensor; slots: Record<Slot, Tensor>; count: number }[] = [];
+        this.parameters().forEach((p, i) => {
+          const given = dict.state[numbers[i] ?? i];
+          if (!given) return;
+          const { step: count, ...tensors } = given;
+          if (typeof count !== 'number' || !Number.isInteger(count) || count < 0)
+            throw new UnsupportedError(`${op}: the step of parameter ${i} is ${describe(count)}, but it must be a whole number of at least 0`);
+          const slots = {} as Record<Slot, Tensor>;
+          for (const [name, value] of Object.entries(tensors)) slots[name as Slot] = copyOf(op, `${name} of parameter ${i}`, p, value);
+          made.push({ p, slots, count });
+        });
+        for (const state of this.states.values()) end(state);
+        this.states.clear();
+        for (const { p, slots, count } of made) {
+          for (const s of Object.values<Tensor>(slots)) keep(s);
+          this.remember(p, slots, count);
+        }
+      }),
+    );
+    this.paramGroups.forEach((group, i) => {
+      Object.assign(group, groups[i]);
+    });
+  }
+
+  /** Frees the state and the last loss. The parameters stay. */
+  dispose(): void {
+    this.loan.takeBack();
+    for (const state of this.states.values()) end(state);
+    this.states.clear();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  private parameters(): Tensor[] {
+    return this.paramGroups.flatMap((group) => group.params);
+  }
+
+  private checkAll(options: Settings<O>): void {
+    atLeastZero(this.name, 'lr', options.lr);
+    atLeastZero(this.name, 'weightDecay', options.weightDecay);
+    for (const [name, fallback] of Object.entries(this.defaults))
+      if (typeof fallback === 'boolean' && typeof (options as Record<string, unknown>)[name] !== 'boolean')
+        throw new UnsupportedError(`${this.name}: ${name} is ${describe((options as Record<string, unknown>)[name])}, but it must be true or false`);
+    this.check(options);
+  }
+
+  /** Computes every new value, then assigns them all. */
+  private apply(op: string, gradient: (p: Tensor) => Tensor | null): void {
+    internal(op, () =>
+      noGrad(() => {
+        const changes: Change<Slot>[] = [];
+        for (const group of this.paramGroups) {
+          this.checkAll(group);
+          for (const p of group.params) {
+            p.alive(`${this.name}.${op}`);
+            const g = gradient(p);
+            if (g) changes.push(this.change(p, g, group));
+          }
+        }
+        for (const { p, state, fresh, t, next } of changes) {
+          assign_(p, next.p);
+          for (const [slot, value] of Object.entries<Tensor | undefined>(next.state)) if (value) assign_(state[slot as Slot], value);
+          if (fresh) for (const s of Object.values<Tensor>(state)) keep(s);
+          this.remember(p, state, t);
+        }
+      }),
+    );
+  }
+
+  private change(p: Tensor, g: Tensor, options: Settings<O>): Change<Slot> {
+    g.alive(`${this.name}.step`);
+    if (!sameShape(g.shape, p.shape))
+      throw new ShapeError(`${this.name}.step: a parameter of shape ${showShape(p.shape)} has a gradient of shape ${showShape(g.shape)}; they must be equal`);
+    const slots = this.slots(options);
+    const known = this.states.get(p);
+    const usable = known !== undefined && slots.every((slot) => known[slot] && hasValue(known[slot].node));
+    return compose(this.name, () => {
+      const state = usable ? known : (Object.fromEntries(slots.map((slot) => [slot, zeros(p.shape, { device: p.device })])) as Record<Slot, Tensor>);
+      const t = usable ? this.count(state) + 1 : 1;
+      const next = this.update({ p, g: options.maximize ? neg(g) : g, t, state, options });
+      return { p, state, fresh: !usable, t, next };
+    });
+  }
+
+  private count(state: Record<Slot, Tensor>): number {
+    const [first] = Object.values<Tensor>(state);
+    return first ? (this.counts.get(first.node) ?? 0) : 0;
+  }
+
+  private remember(p: Tensor, state: Record<Slot, Tensor>, count: number): void {
+    const [first] = Object.values<Tensor>(state);
+    if (!first) return;
+    this.counts.set(first.node, count);
+    const before = this.states.get(p);
+    if (before && before !== state) end(before);
+    this.states.set(p, state);
+  }
+}
+
+function end(state: Readonly<Record<string, Tensor>>): void {
+  for (const s of Object.values(state)) s.dispose();
+}
+
+function withoutUndefined<T extends object>(options: T): Partial<T> {
+  return Object.fromEntries(Object.entries(options).filter(([, v]) => v !== undefined)) as Partial<T>;
+}
+
+/** A state tensor for a parameter with the elements of another one. */
+function copyOf(op: string, what: string, p: Tensor, value: unknown): Tensor {
+  if (!(value instanceof Tensor)) throw new UnsupportedError(`${op}: ${what} is ${describe(value)}, but it must be a tensor`);
+  value.alive(op);
+  if (!sameShape(value.shape, p.shape))
+    throw new ShapeError(`${op}: ${what} has shape ${showShape(value.shape)}, the parameter ${showShape(p.shape)}; they must be equal`);
+  return assign_(zeros(p.shape, { device: p.device }), value);
+}
+
+function notATensor(value: unknown): UnsupportedError {
+  const promise = typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+  if (!promise) return new UnsupportedError(`minimize: the function gave ${describe(value)}; it must return the loss, a scalar tensor`);
+  (value as PromiseLike<unknown>).then(undefined, () => undefined);
+  return new UnsupportedError('minimize: the function returned a promise; await what it needs before, and pass a function that computes the loss at once');
+}
+

@@ -1,0 +1,201 @@
+import { DisposedError, UnsupportedError } from '../core/errors.ts';
+import { flushAll } from './device.ts';
+import { Tensor } from './tensor.ts';
+
+/** Handles made since a scope opened. */
+class Frame {
+  readonly handles = new Set<Tensor>();
+  constructor(
+    readonly name: string,
+    /** Its end is a point where values are computed. */
+    readonly flushing: boolean,
+  ) {}
+}
+
+const frames: Frame[] = [];
+let flushing = 0;
+
+/** @internal Enters a new handle into the innermost scope; false where there is none. */
+export function adopt(tensor: Tensor): boolean {
+  const frame = frames[frames.length - 1];
+  if (!frame) return false;
+  frame.handles.add(tensor);
+  tensor.frame = frame;
+  return true;
+}
+
+/** Tensors anywhere in arrays, maps, sets and plain objects. */
+export function tensorsIn(value: unknown, found: Set<Tensor> = new Set(), seen: Set<unknown> = new Set()): Set<Tensor> {
+  if (value instanceof Tensor) {
+    found.add(value);
+    return found;
+  }
+  if (typeof value !== 'object' || value === null || seen.has(value)) return found;
+  seen.add(value);
+  if (Array.isArray(value) || value instanceof Set) for (const v of value) tensorsIn(v, found, seen);
+  else if (value instanceof Map) {
+    for (const [k, v] of value) {
+      tensorsIn(k, found, seen);
+      tensorsIn(v, found, seen);
+    }
+  } else {
+    const proto = Object.getPrototypeOf(value);
+    if (proto === Object.prototype || proto === null) for (const v of Object.values(value)) tensorsIn(v, found, seen);
+  }
+  return found;
+}
+
+const isThenable = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+
+function close(frame: Frame, survivors: ReadonlySet<Tensor>): void {
+  const index = frames.lastIndexOf(frame);
+  frames.splice(index, 1);
+  const parent = frames[index - 1];
+  for (const t of frame.handles) {
+    if (!survivors.has(t)) {
+      t.end(`by the end of ${frame.name}; return it from there or call keep() on it`);
+      continue;
+    }
+    if (parent) {
+      parent.handles.add(t);
+      t.frame = parent;
+    } else t.escape();
+  }
+  frame.handles.clear();
+}
+
+function enter<T>(name: string, flushes: boolean, fn: () => T): T {
+  const frame = new Frame(name, flushes);
+  frames.push(frame);
+  if (flushes) flushing++;
+  let done = false;
+  try {
+    const out = fn();
+    if (isThenable(out)) {
+      out.then(undefined, () => undefined);
+      throw new UnsupportedError(
+        `${name}: the function returned a promise, but a scope ends when the function returns; await outside it, ` +
+          'or use `using s = scope()` with s.run(() => …) around the synchronous parts',
+      );
+    }
+    close(frame, tensorsIn(out));
+    done = true;
+    return out;
+  } finally {
+    if (!done) close(frame, new Set());
+    if (flushes && --flushing === 0 && done) flushAll();
+  }
+}
+
+/**
+ * Runs a function and disposes every tensor made in it but those it returns (alone or anywhere in arrays, maps, sets and plain
+ * objects). Leaving the outermost scope computes what is still wanted, as one fused plan.
+ *
+ * @throws UnsupportedError when the function returns a promise.
+ * @example
+ * ```ts
+ * const y = tl.tidy(() => tl.tensor([1, 2, 3]).mul(2).sum());
+ * ```
+ */
+export function tidy<T>(fn: () => T): T {
+  return enter('tidy', true, fn);
+}
+
+/** @internal A scope for the temporaries of a library function, which does not flush. */
+export function internal<T>(name: string, fn: () => T): T {
+  return enter(name, false, fn);
+}
+
+/** @internal A flushing scope with a name of its own, for `minimize` and the like. */
+export function step<T>(name: string, fn: () => T): T {
+  return enter(name, true, fn);
+}
+
+/**
+ * Takes a tensor out of the scope it was made in: it lives until `dispose()`.
+ *
+ * @throws DisposedError when the tensor is disposed already.
+ */
+export function keep<T extends Tensor>(tensor: T): T {
+  if (tensor.disposed)
+    throw new DisposedError('keep: the tensor is disposed already; call keep() inside the scope that made it');
+  const frame = tensor.frame as Frame | null;
+  if (frame) {
+    frame.handles.delete(tensor);
+    tensor.frame = null;
+    tensor.escape();
+  }
+  return tensor;
+}
+
+/**
+ * A container for tensors that live until it is disposed, for code that awaits: `using s = scope()`. Never current by itself:
+ * only what is made in `s.run(fn)` or handed to `s.track(t)` belongs to it.
+ */
+export class Scope implements Disposable {
+  private readonly handles = new Set<Tensor>();
+  private ended = false;
+
+  /** Runs a function; the tensors it returns belong to this scope, the others are disposed. */
+  run<T>(fn: () => T): T {
+    this.alive('run');
+    const out = enter('scope().run', true, fn);
+    for (const t of tensorsIn(out)) this.track(t);
+    return out;
+  }
+
+  /** Makes a tensor belong to this scope. */
+  track<T extends Tensor>(tensor: T): T {
+    this.alive('track');
+    this.handles.add(keep(tensor));
+    return tensor;
+  }
+
+  /** Disposes what belongs to the scope. */
+  dispose(): void {
+    this.ended = true;
+    for (const t of this.handles) if (!t.disposed) t.end('by its scope(); call keep() before the scope ends');
+    this.handles.clear();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  private alive(op: string): void {
+    if (this.ended) throw new DisposedError(`scope().${op}: the scope has ended; open another one`);
+  }
+}
+
+/** Opens a container for tensors, to be disposed as a whole. */
+export function scope(): Scope {
+  return new Scope();
+}
+
+/**
+ * @internal Tensors lent to a caller until the next ones: a loader's batch, the loss of a step. `keep` takes one out; inside a
+ * scope the scope owns them instead.
+ */
+export class Loan {
+  private readonly handles = new Set<Tensor>();
+
+  /** `reason` completes "was disposed …" in the error of one that is used too late. */
+  constructor(private readonly reason: string) {}
+
+  /** Takes back what was lent before, and lends what is found in a value. */
+  lend<T>(value: T): T {
+    this.takeBack();
+    for (const t of tensorsIn(value)) {
+      if (t.frame || t.disposed) continue;
+      this.handles.add(t);
+      t.frame = this;
+    }
+    return value;
+  }
+
+  takeBack(): void {
+    for (const t of this.handles) t.end(this.reason);
+    this.handles.clear();
+  }
+}

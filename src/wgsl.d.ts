@@ -1,0 +1,5 @@
+// A shader is imported as text.
+declare module '*.wgsl' {
+  const source: string;
+  export default source;
+}

@@ -1,0 +1,119 @@
+// Runs one case on one device.
+import { type Device, Missing, type Tensor, tl } from './api.ts';
+import {
+  camel,
+  decode,
+  type ExpectedTensor,
+  elements,
+  expectTensor,
+  type InputTensor,
+  isTensorData,
+  Mismatch,
+  type OpCase,
+  type OptimizerCase,
+  type SchedulerCase,
+} from './cases.ts';
+import { runClipping, runOptimizer, runScheduler } from './optim.ts';
+import { asynchronous, compute, view } from './table.ts';
+
+export type Case = OpCase | OptimizerCase | SchedulerCase;
+
+/** What became of a case: the reason for a failure, or what the library lacks. */
+export interface Outcome {
+  readonly status: 'passed' | 'failed' | 'skipped';
+  readonly reason: string;
+}
+
+/** Runs a case and checks that it leaves nothing on the device. */
+export async function runCase(c: Case, device: Device): Promise<Outcome> {
+  tl.setDefaultDevice(device);
+  const before = tl.memory(device).bytes;
+  try {
+    if ('lrs' in c) runScheduler(c, device);
+    else if ('params' in c) await runOptimizer(c, device);
+    else if (c.op.startsWith('clip_grad_')) await runClipping(c, device);
+    else await runOp(c, device);
+  } catch (error) {
+    if (error instanceof Missing) return { status: 'skipped', reason: error.message };
+    if (error instanceof Mismatch) return { status: 'failed', reason: error.message };
+    const { name, message } = error instanceof Error ? error : { name: 'Error', message: String(error) };
+    return { status: 'failed', reason: `${name}: ${message}` };
+  }
+  if (tl.memory(device).bytes !== before) await device.sync();
+  const left = tl.memory(device).bytes - before;
+  return left === 0 ? { status: 'passed', reason: '' } : { status: 'failed', reason: `memory: ${left} bytes are left` };
+}
+
+async function runOp(c: OpCase, device: Device): Promise<void> {
+  using scope = tl.scope();
+  // Programs differentiate inside.
+  const program = c.op.startsWith('autograd.');
+  const leaves: Record<string, Tensor | Tensor[]> = {};
+  const make = (t: InputTensor, needed: boolean): Tensor =>
+    scope.track(
+      tl.tensor(elements(t), { shape: t.shape, dtype: t.dtype, device, requiresGrad: needed && t.dtype === 'float32' }),
+    );
+  for (const [name, t] of Object.entries(c.inputs)) {
+    const needed = program || c.grads?.[name] !== undefined;
+    leaves[name] = Array.isArray(t) ? t.map((x) => make(x, needed)) : make(t, needed);
+  }
+  const args = Object.fromEntries(Object.entries(c.args).map(([k, v]) => [k, k === 'views' ? v : decode(v)]));
+
+  const run = (): unknown => {
+    const inputs = { ...leaves };
+    for (const [name, steps] of Object.entries(c.args.views ?? {}))
+      inputs[name] = steps.reduce(view, inputs[name] as Tensor);
+    return compute(c.op, { inputs, args });
+  };
+  let output: unknown;
+  if (asynchronous.has(c.op)) output = scope.track((await run()) as Tensor);
+  else
+    output = scope.run(() => {
+      const out = run();
+      if (c.cotangent) tensorOf(c, out).backward({ gradient: make(c.cotangent, false) });
+      return out;
+    });
+
+  await expectOutput(c, output);
+  for (const [name, want] of Object.entries(c.grads ?? {})) {
+    const leaf = leaves[name]!;
+    if (Array.isArray(want))
+      for (const [i, w] of want.entries()) await expectGradient(c, `${name}[${i}]`, (leaf as Tensor[])[i]!, w);
+    else await expectGradient(c, name, leaf as Tensor, want);
+  }
+}
+
+async function expectGradient(c: OpCase, name: string, leaf: Tensor, want: ExpectedTensor): Promise<void> {
+  if (!leaf.grad) throw new Mismatch(`gradient of ${name}: there is none`);
+  await expectTensor(`gradient of ${name}`, leaf.grad, want, c);
+}
+
+const member = (out: unknown, key: string): unknown => {
+  const named = out as Readonly<Record<string, unknown>>;
+  return named[key] ?? named[camel(key)];
+};
+
+/** The output that the cotangent belongs to. */
+function tensorOf(c: OpCase, out: unknown): Tensor {
+  if (isTensorData(c.output)) return out as Tensor;
+  const key = c.cotangent_for ?? (Array.isArray(c.output) ? 0 : Object.keys(c.output)[0]!);
+  return (typeof key === 'number' ? (out as Tensor[])[key] : member(out, key)) as Tensor;
+}
+
+async function expectOutput(c: OpCase, out: unknown): Promise<void> {
+  const want = c.output;
+  if (isTensorData(want)) return expectTensor('output', out, want, c);
+  if (Array.isArray(want)) return expectList('output', out, want, c);
+  for (const [name, w] of Object.entries(want)) {
+    const got = member(out, name);
+    if (Array.isArray(w)) await expectList(name, got, w, c);
+    else await expectTensor(name, got, w, c);
+  }
+}
+
+async function expectList(what: string, out: unknown, want: readonly ExpectedTensor[], c: OpCase): Promise<void> {
+  const got = out as readonly unknown[];
+  if (!Array.isArray(out) || got.length !== want.length)
+    throw new Mismatch(`${what}: got ${Array.isArray(out) ? got.length : 'no list of'} tensors, want ${want.length}`);
+  for (const [i, w] of want.entries()) await expectTensor(`${what}[${i}]`, got[i], w, c);
+}

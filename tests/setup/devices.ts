@@ -1,0 +1,54 @@
+// Which devices to test here, and how to reach WebGPU; for tests and scripts, in Node and in the browser.
+
+export type TestedDevice = 'reference' | 'cpu' | 'webgpu';
+
+export const inBrowser: boolean = typeof window !== 'undefined';
+
+// Vitest hands the variables on to the browser as import.meta.env.
+const variables: Readonly<Record<string, string | undefined>> = inBrowser
+  ? ((import.meta as { env?: Record<string, string | undefined> }).env ?? {})
+  : process.env;
+
+/** Whether WebGPU must work here: the test environment found an adapter. */
+export const hasWebGPU: boolean = variables.TENSORLOOM_WEBGPU !== 'none';
+
+/**
+ * The devices that a test or script covers here: all three in Node, `webgpu` and `cpu` in the browser, without `webgpu`
+ * where there is no adapter (an error in CI). `TENSORLOOM_DEVICES=cpu,webgpu` narrows them.
+ */
+export const devices: readonly TestedDevice[] = chooseDevices();
+
+function chooseDevices(): TestedDevice[] {
+  const all: TestedDevice[] = inBrowser ? ['webgpu', 'cpu'] : ['reference', 'cpu', 'webgpu'];
+  const named = variables.TENSORLOOM_DEVICES?.split(',').map((name) => name.trim());
+  for (const name of named ?? []) {
+    if (name !== 'reference' && name !== 'cpu' && name !== 'webgpu') {
+      throw new Error(`TENSORLOOM_DEVICES names '${name}'; it may name reference, cpu and webgpu, separated by commas`);
+    }
+  }
+  return all.filter((device) => (device !== 'webgpu' || hasWebGPU) && (named?.includes(device) ?? true));
+}
+
+let found: Promise<GPU> | undefined;
+
+/**
+ * WebGPU's entry point: `navigator.gpu` in the browser, Dawn in Node, where WebGPU's constants become global too. There is
+ * one for the whole process, and it is kept: Dawn would take its devices along when collected.
+ */
+export function gpu(): Promise<GPU> {
+  found ??= inBrowser ? browserGPU() : nodeGPU();
+  return found;
+}
+
+async function browserGPU(): Promise<GPU> {
+  if (!navigator.gpu) throw new Error('This browser has no navigator.gpu');
+  return navigator.gpu;
+}
+
+async function nodeGPU(): Promise<GPU> {
+  // In a variable, so that Vite leaves the import alone in the browser's copy of this file.
+  const name = 'webgpu';
+  const { create, globals } = (await import(/* @vite-ignore */ name)) as typeof import('webgpu');
+  Object.assign(globalThis, globals);
+  return create([]);
+}
