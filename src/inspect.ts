@@ -1,5 +1,6 @@
 import { currentDevice, type Device } from './tensor/device.ts';
-import { liveTensors, type Tensor } from './tensor/tensor.ts';
+import { scoped } from './tensor/scope.ts';
+import { type Cell, liveTensors, type Tensor } from './tensor/tensor.ts';
 
 /** What `memory` reports. */
 export interface MemoryReport {
@@ -23,14 +24,24 @@ export function memory(device: Device | null = currentDevice()): MemoryReport {
 }
 
 /**
- * The plan that would compute what is pending now, this tensor included: kernels, what was fused into each, bytes and buffers.
+ * The plan that would run if the open scopes ended now and kept this tensor: kernels, what was fused into each, bytes and buffers.
+ * Outside a scope every tensor that nobody disposed is kept as well.
  *
+ * @throws DisposedError when the tensor is gone.
  * @example
  * ```ts
- * console.log(tl.explain(tl.rand([8, 8]).mul(2).sum()));
+ * tl.tidy(() => console.log(tl.explain(tl.rand([8, 8]).mul(2).sum())));
  * ```
  */
 export function explain(tensor: Tensor): string {
   tensor.alive('explain');
-  return tensor.device.engine.explain();
+  const ending = new Map<Cell, number>();
+  for (const t of scoped()) if (t !== tensor) ending.set(t.cell, (ending.get(t.cell) ?? 0) + 1);
+  const loose = [...ending].filter(([cell, handles]) => handles === cell.handles).map(([cell]) => cell.node);
+  for (const node of loose) node.holders--;
+  try {
+    return tensor.device.engine.explain();
+  } finally {
+    for (const node of loose) node.holders++;
+  }
 }

@@ -61,37 +61,50 @@ export interface GradOptions {
   readonly allowUnused?: boolean | undefined;
 }
 
-function gradOf(outputs: readonly Tensor[], inputs: readonly Tensor[], options: GradOptions): Tensor[] {
-  checkOptions('grad', options, ['gradOutputs', 'retainGraph', 'createGraph', 'allowUnused']);
+/** @internal As `grad`, but null for an input that the outputs do not depend on. */
+export function gradientsOrNull(
+  op: string,
+  outputs: readonly Tensor[],
+  inputs: readonly Tensor[],
+  options: GradOptions = {},
+): (Tensor | null)[] {
   const { createGraph = false, retainGraph = createGraph } = options;
   for (const x of inputs) {
-    x.alive('grad');
+    x.alive(op);
     if (!x.tape)
       throw new UnsupportedError(
-        `grad: an input of shape ${showShape(x.shape)} does not require a gradient; set requiresGrad on it before the ops`,
+        `${op}: an input of shape ${showShape(x.shape)} does not require a gradient; set requiresGrad on it before the ops`,
       );
   }
-  return internal('grad', () => {
+  return internal(op, () => {
     const found = new Map<TapeNode, Tensor>();
-    const seeds = outputs.map((y, i): Seed => seedOf('grad', y, options.gradOutputs?.[i], onesLike));
+    const seeds = outputs.map((y, i): Seed => seedOf(op, y, options.gradOutputs?.[i], onesLike));
     const targets = new Set(inputs.map((x) => x.tape!));
     reverse(seeds, { retainGraph, createGraph, targets }, (tape, g) => {
       if (targets.has(tape)) found.set(tape, own(g));
     });
+    // Each input gets a handle of its own, also where two are the same tensor.
     const results = inputs.map((x) => {
       const g = found.get(x.tape!);
-      if (!g && !options.allowUnused)
-        throw new UnsupportedError(
-          `grad: the outputs do not depend on an input of shape ${showShape(x.shape)}; pass { allowUnused: true } for zeros`,
-        );
-      // Each input gets a handle of its own, also where two are the same tensor.
-      return g
-        ? new Tensor(g.device, g.cell, g.view, g.tape)
-        : compose('grad', () => cast(onesLike(x), x.dtype).mul(0));
+      return g ? new Tensor(g.device, g.cell, g.view, g.tape) : null;
     });
     for (const g of found.values()) g.dispose();
     return results;
   });
+}
+
+function gradOf(outputs: readonly Tensor[], inputs: readonly Tensor[], options: GradOptions): Tensor[] {
+  checkOptions('grad', options, ['gradOutputs', 'retainGraph', 'createGraph', 'allowUnused']);
+  return internal('grad', () =>
+    gradientsOrNull('grad', outputs, inputs, options).map((g, i) => {
+      const x = inputs[i]!;
+      if (!g && !options.allowUnused)
+        throw new UnsupportedError(
+          `grad: the outputs do not depend on an input of shape ${showShape(x.shape)}; pass { allowUnused: true } for zeros`,
+        );
+      return g ?? compose('grad', () => cast(onesLike(x), x.dtype).mul(0));
+    }),
+  );
 }
 
 /** A function of tensors with a scalar result. */
@@ -162,7 +175,8 @@ export function retainGrad(x: Tensor): void {
 export function registerHook(x: Tensor, hook: Hook): () => void {
   const tape = x.tape;
   if (!tape) throw new UnsupportedError('registerHook: the tensor requires no gradient; nothing will flow to it');
-  const hooks = (tape.hooks ??= []);
+  tape.hooks ??= [];
+  const { hooks } = tape;
   hooks.push(hook);
   return () => {
     hooks.splice(hooks.indexOf(hook), 1);

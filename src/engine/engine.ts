@@ -3,7 +3,7 @@ import { type DType, ELEMENT_BYTES } from '../core/dtype.ts';
 import { IndexError, TensorloomError } from '../core/errors.ts';
 import type { External, Pending } from './fusion.ts';
 import { Node, type NodeSlot, type Operation, resultSize } from './node.ts';
-import { makePlan, type Plan, showPlan, type Value } from './plan.ts';
+import { makePlan, type Plan, showPlan } from './plan.ts';
 
 const PLANS = 256;
 const LONGEST_QUEUE = 4096;
@@ -27,7 +27,7 @@ export interface EngineCounters {
 /** What a flush did that has to be taken back when the device refuses it. */
 interface Undo {
   readonly nodes: readonly Node[];
-  readonly donated: { readonly from: Node; readonly to: Node; readonly buffer: Buffer }[];
+  readonly donated: { readonly from: Node; readonly to: Node }[];
   readonly assignments: readonly Assignment[];
   /** Externals nobody needs any more; their buffers go back once the flush is sure to have happened. */
   readonly spent: readonly Node[];
@@ -163,80 +163,82 @@ export class Engine {
     if (nodes.length === 0) return;
     const key = this.key(nodes, externals);
     const undo: Undo = { nodes, donated: [], assignments, spent: externals.filter((n) => n.holders === 0 && n.owned) };
-    const fresh: Node[] = [];
+    const taken: Buffer[] = [];
     try {
       const plan = this.planFor(key, nodes, externals);
-      const { uploads, launches } = this.bind(plan, nodes, externals, undo, fresh);
+      const take = (place: number, bytes: number): Buffer => {
+        const buffer = this.backend.allocate(bytes, plan.had.get(place));
+        plan.had.set(place, buffer.id);
+        taken.push(buffer);
+        return buffer;
+      };
+      const uploads: { buffer: Buffer; data: Numbers }[] = [];
+      externals.forEach((node, i) => {
+        if (node.buffer || !node.host) return;
+        node.buffer = take(~i, node.size * ELEMENT_BYTES);
+        uploads.push({ buffer: node.buffer, data: node.host });
+      });
+      const slots = plan.slots.map((bytes, i) => take(i, bytes));
+      const at = (place: number): Buffer => (place < 0 ? externals[~place]!.buffer! : slots[place]!);
+      const launches = plan.steps.map(
+        (step): Launch => ({
+          program: step.program,
+          buffers: step.places.map(at),
+          scalars: step.scalars.map((s) => nodes[s.node]!.operation!.scalars[s.slot]!),
+          label: step.label,
+        }),
+      );
       const later = this.backend.submit({ uploads, launches });
       this.counters.launches += launches.length;
-      for (const node of externals) if (node.buffer) node.host = null;
-      // Hold what may have to be given back until the device has accepted the flush.
-      if (later) {
-        for (const node of undo.spent) node.holders++;
-        later.then(
-          () => {
-            for (const node of undo.spent) node.release();
-          },
-          (error: unknown) => {
-            this.undo(undo, error);
-            this.revert(undo.assignments);
-            for (const node of undo.spent) node.release();
-          },
-        );
-      }
+      this.peakBytes = Math.max(this.peakBytes, this.backend.memory().bytes);
+      this.give(plan, nodes, externals, slots, undo);
+      for (const { buffer } of uploads) taken.splice(taken.indexOf(buffer), 1);
+      if (later) this.confirm(later, undo);
     } catch (error) {
-      for (const node of fresh) {
-        if (node.buffer) this.backend.release(node.buffer);
-        node.buffer = null;
-      }
+      for (const node of externals) if (node.buffer && taken.includes(node.buffer)) node.buffer = null;
+      for (const buffer of taken) this.backend.release(buffer);
       this.undo(undo, error);
       throw error;
     }
   }
 
-  /** Takes buffers for a plan and lists its launches. `fresh` collects the nodes that hold a buffer of this flush. */
-  private bind(
+  /** After a run: live nodes get their buffers, the other slots go back. */
+  private give(
     plan: Plan,
     nodes: readonly Node[],
     externals: readonly Node[],
+    slots: readonly Buffer[],
     undo: Undo,
-    fresh: Node[],
-  ): { uploads: { buffer: Buffer; data: Numbers }[]; launches: Launch[] } {
-    const { backend } = this;
-    const at = (v: Value): Node => (v < 0 ? externals[~v]! : nodes[v]!);
-    const take = (node: Node, v: Value): void => {
-      node.buffer = backend.allocate(node.size * ELEMENT_BYTES, plan.had.get(v));
-      plan.had.set(v, node.buffer.id);
-      fresh.push(node);
-    };
-    const uploads: { buffer: Buffer; data: Numbers }[] = [];
-    externals.forEach((node, i) => {
-      if (node.buffer || !node.host) return;
-      take(node, ~i);
-      uploads.push({ buffer: node.buffer!, data: node.host });
-    });
-    const launches: Launch[] = [];
-    let peak = 0;
-    for (const step of plan.steps) {
-      for (const v of step.allocate) take(nodes[v]!, v);
-      const buffers = step.values.map((v) => at(v).buffer!);
-      const scalars = step.scalars.map((s) => nodes[s.node]!.operation!.scalars[s.slot]!);
-      launches.push({ program: step.program, buffers, scalars, label: step.label });
-      for (const { from, to } of step.donate) {
-        const buffer = at(from).buffer!;
-        undo.donated.push({ from: at(from), to: nodes[to]!, buffer });
-        nodes[to]!.buffer = buffer;
-        at(from).buffer = null;
-        if (from >= 0) fresh.push(nodes[to]!);
-      }
-      peak = Math.max(peak, backend.memory().bytes);
-      for (const v of step.release) {
-        backend.release(nodes[v]!.buffer!);
-        nodes[v]!.buffer = null;
+  ): void {
+    const kept = new Set<number>();
+    for (const { node, place } of plan.results) {
+      if (place < 0) {
+        const from = externals[~place]!;
+        nodes[node]!.buffer = from.buffer;
+        from.buffer = null;
+        undo.donated.push({ from, to: nodes[node]! });
+      } else {
+        nodes[node]!.buffer = slots[place]!;
+        kept.add(place);
       }
     }
-    this.peakBytes = Math.max(this.peakBytes, peak);
-    return { uploads, launches };
+    slots.forEach((buffer, i) => {
+      if (!kept.has(i)) this.backend.release(buffer);
+    });
+    for (const node of externals) if (node.buffer) node.host = null;
+  }
+
+  /** Holds what may have to be given back until the device has accepted the flush. */
+  private confirm(later: Promise<void>, undo: Undo): void {
+    for (const node of undo.spent) node.hold();
+    const settled = (): void => {
+      for (const node of undo.spent) node.release();
+    };
+    later.then(settled, (error: unknown) => {
+      this.undo(undo, error);
+      this.revert(undo.assignments);
+      settled();
+    });
   }
 
   /** In-place updates whose new value failed did not happen. */
@@ -252,9 +254,9 @@ export class Engine {
   /** Takes a refused flush back: its nodes fail, buffers that passed on return. */
   private undo(undo: Undo, error: unknown): void {
     for (const node of undo.nodes) node.error = appended(error, node.label);
-    for (const { from, to, buffer } of [...undo.donated].reverse()) {
-      if (to.buffer === buffer) to.buffer = null;
-      from.buffer = buffer;
+    for (const { from, to } of undo.donated) {
+      from.buffer = to.buffer;
+      to.buffer = null;
     }
   }
 

@@ -6,26 +6,47 @@ import { type External, type FusedKernel, fuse, type Pending, type ScalarSource 
 /** A place of a plan's values: a node of the flush (>= 0) or an external (~ordinal). */
 export type Value = number;
 
-/** One launch and what happens to memory around it. */
+/** One launch. */
 export interface Step {
   readonly program: Program;
-  /** The value that each binding holds. */
-  readonly values: readonly Value[];
+  /** Where each binding's buffer comes from: a slot of the plan (>= 0) or an external (~ordinal). */
+  readonly places: readonly number[];
   readonly scalars: readonly ScalarSource[];
   readonly label: string;
-  /** Nodes that get a buffer before the launch. */
-  readonly allocate: readonly number[];
-  /** Buffers that pass from a dying value to the node that overwrites it. */
-  readonly donate: readonly { readonly from: Value; readonly to: number }[];
-  /** Nodes whose buffer goes back after the launch. */
-  readonly release: readonly number[];
+  /** The nodes it computes and keeps in memory. */
+  readonly writes: readonly number[];
 }
 
 /** How to run a flush of a given structure: data, without nodes or buffers. */
 export interface Plan {
   readonly steps: readonly Step[];
-  /** Ids of the buffers that nodes and uploads had in the last run, to ask for again. */
-  readonly had: Map<Value, number>;
+  /** Bytes of the buffers that a run takes from the pool. Values that are not needed at the same time share one. */
+  readonly slots: readonly number[];
+  /** Live nodes, and the place whose buffer each has after the run: a slot, or the dying external it overwrote. */
+  readonly results: readonly { readonly node: number; readonly place: number }[];
+  /** Ids of the buffers that slots and uploads had in the last run, to ask for again. */
+  readonly had: Map<number, number>;
+}
+
+/** The bytes of a plan's slots while its kernels run one after the other: best fit, smallest waste. */
+class Slots {
+  readonly bytes: number[] = [];
+  private readonly free: number[] = [];
+
+  take(bytes: number): number {
+    let best = -1;
+    for (const slot of this.free) {
+      const size = this.bytes[slot]!;
+      if (size >= bytes && size <= 2 * bytes + 256 && (best < 0 || size < this.bytes[best]!)) best = slot;
+    }
+    if (best < 0) return this.bytes.push(bytes) - 1;
+    this.free.splice(this.free.indexOf(best), 1);
+    return best;
+  }
+
+  give(slot: number): void {
+    this.free.push(slot);
+  }
 }
 
 /** The input whose buffer an output may take over: one that dies here and is read only where the output writes. */
@@ -69,19 +90,19 @@ export function makePlan(
 ): Plan {
   const fused = fuse(pending, externals, backend.limits, fusion);
   const lastUse = new Map<Value, number>();
-  const produced = new Set<Value>();
   fused.forEach((f, i) => {
     for (const v of f.values) lastUse.set(v, i);
-    for (const o of f.kernel.outputs) produced.add(f.values[o.binding]!);
   });
   const dies = (v: Value, i: number): boolean =>
     lastUse.get(v) === i && (v < 0 ? externals[~v]!.dying : !pending[v]!.live);
   const sizeOfValue = (v: Value): number => (v < 0 ? externals[~v]!.size : sizes[v]!);
+  const slots = new Slots();
+  const place = new Map<Value, number>();
+  const placeOf = (v: Value): number => place.get(v) ?? v;
   const steps = fused.map((f: FusedKernel, i): Step => {
     const taken = new Map<number, number>();
-    const donate: { from: Value; to: number }[] = [];
-    const allocate: number[] = [];
     const outputs = new Set(f.kernel.outputs.map((o) => o.binding));
+    const writes = f.kernel.outputs.map((o) => f.values[o.binding]!);
     for (const o of f.kernel.outputs) {
       const to = f.values[o.binding]!;
       const free = (b: number): boolean =>
@@ -90,19 +111,25 @@ export function makePlan(
         sizeOfValue(f.values[b]!) === sizeOfValue(to) &&
         ![...taken.values()].includes(b);
       const b = fusion ? donor(f.kernel, o, sizeOfValue(to), free) : null;
-      if (b === null) allocate.push(to);
+      if (b === null) place.set(to, slots.take(sizeOfValue(to) * ELEMENT_BYTES));
       else {
         taken.set(o.binding, b);
-        donate.push({ from: f.values[b]!, to });
+        place.set(to, placeOf(f.values[b]!));
       }
     }
     const { kernel, values } = rebind(f.kernel, f.values, taken);
-    // A binding that was taken over belongs to its new node from here on.
-    const given = new Set(donate.map((d) => d.from));
-    const release = f.values.filter((v) => v >= 0 && dies(v, i) && !given.has(v));
-    return { program: backend.prepare(kernel), values, scalars: f.scalars, label: f.label, allocate, donate, release };
+    const given = new Set([...taken.values()].map((b) => f.values[b]!));
+    for (const v of f.values) if (v >= 0 && dies(v, i) && !given.has(v) && placeOf(v) >= 0) slots.give(placeOf(v));
+    return {
+      program: backend.prepare(kernel),
+      places: values.map(placeOf),
+      scalars: f.scalars,
+      label: f.label,
+      writes,
+    };
   });
-  return { steps, had: new Map() };
+  const results = pending.flatMap((p, node) => (p.live ? [{ node, place: placeOf(node) }] : []));
+  return { steps, slots: slots.bytes, results, had: new Map() };
 }
 
 const megabytes = (bytes: number): string =>
@@ -111,13 +138,15 @@ const megabytes = (bytes: number): string =>
 /** The plan for people: a line a kernel, with what was fused into it and what it writes. */
 export function showPlan(plan: Plan, sizes: readonly number[]): string {
   const lines = plan.steps.map((s, i) => {
-    const written = [...s.allocate, ...s.donate.map((d) => d.to)].reduce(
-      (sum, v) => sum + sizes[v]! * ELEMENT_BYTES,
-      0,
-    );
-    const inPlace = s.donate.length > 0 ? `, ${s.donate.length} in place` : '';
+    const written = s.writes.reduce((sum, v) => sum + sizes[v]! * ELEMENT_BYTES, 0);
+    const { kernel } = s.program;
+    const read = new Set(kernel.inputs.map((x) => x.binding));
+    const inPlaces = kernel.outputs.filter((o) => read.has(o.binding)).length;
+    const inPlace = inPlaces > 0 ? `, ${inPlaces} in place` : '';
     return `${String(i + 1).padStart(3)}. ${s.label}: writes ${megabytes(written)}${inPlace}\n     ${showKernel(s.program.kernel)}`;
   });
-  const temporary = plan.steps.reduce((sum, s) => sum + s.allocate.length, 0);
-  return [`${plan.steps.length} kernels, ${temporary} buffers allocated`, ...lines].join('\n');
+  const bytes = plan.slots.reduce((sum, b) => sum + b, 0);
+  return [`${plan.steps.length} kernels, ${plan.slots.length} buffers of ${megabytes(bytes)} in all`, ...lines].join(
+    '\n',
+  );
 }

@@ -66,6 +66,8 @@ const ROUNDER_BITS = 0x4b400000;
 const nearest = (x: Expr): Expr => sub(int(add(x, ROUNDER)), ROUNDER_BITS);
 /** p * 2^n by adding to the exponent. */
 const scale = (p: Expr, n: Expr): Expr => float(add(int(p), shl(n, 23)));
+/** The same for n <= 128: above the largest float the sum of the bits passes those of infinity, and is cut there. */
+const cutScale = (p: Expr, n: Expr): Expr => float(min(add(int(p), shl(n, 23)), INFINITY_BITS));
 
 const LOG2E = Math.LOG2E;
 // ln 2 in two parts, the first of 15 bits so that its products with exponents are exact.
@@ -86,8 +88,7 @@ const expPolynomial = (r: Expr): Expr =>
 /** Results under 2^-126 are 0. */
 function exp(x: Expr): Expr {
   const { n, r } = reduceExp(atMost(x, 89));
-  // Above the largest float the sum of the bits passes those of infinity, and is cut there.
-  const y = float(min(int(scale(expPolynomial(r), n)), INFINITY_BITS));
+  const y = cutScale(expPolynomial(r), n);
   return nanAbove(select(lt(x, -87.33654), 0, y), magnitude(x), INFINITY_BITS);
 }
 
@@ -134,7 +135,7 @@ function tanh(x: Expr): Expr {
   const small = add(x, mul(mul(x, z), tail));
   const BIG = 0x3f0ccccd; // 0.55
   const isLarge = lt(bitcast(sub(bits, BIG), 'uint32'), INFINITY_BITS + 1 - BIG);
-  return select(isLarge, withSign(large, x), small);
+  return withSign(select(isLarge, large, small), x);
 }
 
 /** 1 - c / q(a)^8 from 1.04 on, the form of Abramowitz and Stegun 7.1.28; an odd polynomial below. */
@@ -246,7 +247,7 @@ function reduceTrig(x: Expr): { quadrant: Expr; sine: Expr; cosine: Expr } {
   r = sub(r, mul(k, 1.5893254712295857e-8));
   const z = mul(r, r);
   // Minimax on |r| <= pi/4, relative errors 2^-28 and 2^-33.
-  const sine = add(r, mul(mul(r, z), polynomial(z, -0.1666665375, 0.008332106285, -0.0001950788283)));
+  const sine = withSign(add(r, mul(mul(r, z), polynomial(z, -0.1666665375, 0.008332106285, -0.0001950788283))), r); // -0
   const cosine = polynomial(z, 1, -0.5, 0.04166664556, -0.001388730831, 2.443210178e-5);
   return { quadrant: n, sine, cosine };
 }
@@ -376,7 +377,7 @@ function pow(x: Expr, y: Expr): Expr {
   const r = add(sub(zUpper, cast(n, 'float32')), zLower);
   // 2^r, minimax on |r| <= 1/2, relative error 2^-28.
   const p = polynomial(r, 1, 0.693147182, 0.240226477, 0.0555035956, 0.00961850025, 0.00133909762, 0.000153289075);
-  const size = select(lt(total, -126), 0, select(lt(total, 128), scale(p, n), mul(total, 3e38)));
+  const size = select(lt(total, -126), 0, select(lt(total, 128.5), cutScale(p, n), mul(total, 3e38)));
   // Negative bases: the sign of odd exponents, NaN for fractions.
   const negative = lt(xBits, 0);
   const half = mul(y, 0.5);

@@ -690,17 +690,17 @@ const geluErf: Unary = elementwise('gelu', {
   sample: [-4, 4],
 });
 
-// 0.5 * (1 + tanh(u)) is sigmoid(2u). Beyond ±20 it is 0 or 1, and the cube must not overflow.
+// 0.5 * (1 + tanh(u)) is sigmoid(2u). Beyond ±50 it is 0 or 1 in any precision, and the cube must not overflow.
 const GELU_LINEAR = 2 * Math.sqrt(2 / Math.PI);
 const GELU_CUBIC = GELU_LINEAR * 0.044715;
 const geluTanh: Unary = elementwise('gelu', {
   type: floating,
   lower: (x) => {
-    const near = s.min(s.max(x, -20), 20);
+    const near = s.min(s.max(x, -50), 50);
     return s.mul(x, logistic(s.mul(near, s.add(s.mul(s.mul(near, near), GELU_CUBIC), GELU_LINEAR))));
   },
   gradient: fromInput((g, x) => {
-    const near = clampBoth(x, -20, 20);
+    const near = clampBoth(x, -50, 50);
     const squared = square(near);
     const gate = sigmoid(mul(near, add(mul(squared, GELU_CUBIC), GELU_LINEAR)));
     const slope = mul(mul(gate, sub(1, gate)), add(mul(squared, 3 * GELU_CUBIC), GELU_LINEAR));
@@ -970,7 +970,8 @@ export const cast: ((x: Tensor, dtype: DType) => Tensor) & Wrapping = wrapping(
 
 /* @__NO_SIDE_EFFECTS__ */
 function castTo(dtype: DType): Unary {
-  return elementwise('to', { type: () => dtype, lower: (x) => x, gradient: (g) => [g], sample: [-3, 3] });
+  const gradient: GradientRule | null = isFloating(dtype) ? (g) => [g] : null;
+  return elementwise('to', { type: () => dtype, lower: (x) => x, gradient, sample: [-3, 3] });
 }
 
 // Type rules

@@ -140,7 +140,7 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
 
   set lr(value: number) {
     atLeastZero(this.name, 'lr', value);
-    for (const group of this.paramGroups) group.lr = value;
+    for (const group of this.paramGroups) group.lr = value as Settings<O>['lr'];
   }
 
   /** Adds parameters with options of their own (`torch.optim.Optimizer.add_param_group`). */

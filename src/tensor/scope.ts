@@ -1,6 +1,12 @@
 import { DisposedError, UnsupportedError } from '../core/errors.ts';
 import { flushAll } from './device.ts';
-import { Tensor } from './tensor.ts';
+import type { Tensor } from './tensor.ts';
+
+/** What scopes own: the base of Tensor, so that this file need not load it. */
+export abstract class Handle {
+  /** @internal The scope it belongs to. */
+  frame: object | null = null;
+}
 
 /** Handles made since a scope opened. */
 class Frame {
@@ -26,8 +32,8 @@ export function adopt(tensor: Tensor): boolean {
 
 /** Tensors anywhere in arrays, maps, sets and plain objects. */
 export function tensorsIn(value: unknown, found: Set<Tensor> = new Set(), seen: Set<unknown> = new Set()): Set<Tensor> {
-  if (value instanceof Tensor) {
-    found.add(value);
+  if (value instanceof Handle) {
+    found.add(value as Tensor);
     return found;
   }
   if (typeof value !== 'object' || value === null || seen.has(value)) return found;
@@ -44,6 +50,9 @@ export function tensorsIn(value: unknown, found: Set<Tensor> = new Set(), seen: 
   }
   return found;
 }
+
+/** @internal Handles that the open scopes will dispose. */
+export const scoped = (): Tensor[] => frames.flatMap((frame) => [...frame.handles]);
 
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';

@@ -6,7 +6,7 @@ import { type Node, type NodeSlot, template } from '../engine/node.ts';
 import { load } from '../ir/expr.ts';
 import type { TensorMethods } from '../methods/types.ts';
 import type { Device } from './device.ts';
-import { adopt, internal } from './scope.ts';
+import { adopt, Handle } from './scope.ts';
 import { TapeNode } from './tape.ts';
 
 /** Storage: what all views of a tensor share. Holds the current node; an in-place update gives it a new one. */
@@ -48,7 +48,7 @@ let loose = 0;
 let warned = false;
 
 function warnOfPile(): void {
-  if (warned || ++loose < PILE) return;
+  if (warned || loose < PILE) return;
   warned = true;
   const site = new Error().stack?.split('\n').slice(4, 8).join('\n') ?? '';
   console.warn(
@@ -74,7 +74,8 @@ function nest(flat: ArrayLike<number>, shape: Shape, bool: boolean): NestedArray
  * An array of numbers on a device, as in PyTorch. Ops are recorded and run together when a value is read or the outermost
  * scope ends; the meaning is as if each ran at once.
  */
-export class Tensor {
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: methods/ installs the ops of the merged interface
+export class Tensor extends Handle {
   /** Sizes of the dimensions. */
   readonly shape: Shape;
   readonly dtype: DType;
@@ -83,13 +84,14 @@ export class Tensor {
   readonly view: View;
   /** @internal */
   readonly cell: Cell;
-  /** @internal The scope it belongs to. */
-  frame: object | null = null;
   private position: TapeNode | null;
   private ended: string | null = null;
+  /** The collector watches it: it belongs to no scope, or is only lent. */
+  private netted = false;
 
   /** @internal Takes a place on the storage; use `tensor`, `zeros` and the like instead. */
   constructor(device: Device, cell: Cell, view: View, tape: TapeNode | null) {
+    super();
     this.device = device;
     this.cell = cell;
     this.view = view;
@@ -130,7 +132,7 @@ export class Tensor {
     tape?.hold();
     this.position?.release();
     this.position = tape;
-    if (!this.frame) this.escape();
+    if (this.netted) this.net();
   }
 
   /** @internal The node its storage holds now. */
@@ -197,11 +199,11 @@ export class Tensor {
     this.ended = reason;
     live--;
     if (this.frame) (this.frame as { handles: Set<Tensor> }).handles.delete(this);
-    else {
+    this.frame = null;
+    if (this.netted) {
       loose--;
       collector.unregister(this);
     }
-    this.frame = null;
     this.cell.release();
     this.position?.release();
   }
@@ -209,7 +211,13 @@ export class Tensor {
   /** @internal It belongs to no scope any more: the collector is the net. */
   escape(): void {
     this.frame = null;
-    collector.unregister(this);
+    this.net();
+  }
+
+  private net(): void {
+    if (this.netted) collector.unregister(this);
+    else loose++;
+    this.netted = true;
     collector.register(this, { cell: this.cell, tape: this.position, device: this.device }, this);
   }
 
@@ -274,6 +282,7 @@ export class Tensor {
 }
 
 // The ops, installed by src/methods; see src/methods/types.ts.
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the ops, installed on the prototype
 export interface Tensor extends TensorMethods {}
 
 /** A contiguous copy of a tensor's elements. */
@@ -292,5 +301,3 @@ function copyNode(t: Tensor): Node {
 export function fromNode(device: Device, node: Node, shape: Shape, tape: TapeNode | null = null): Tensor {
   return new Tensor(device, new Cell(node), contiguousView(shape), tape);
 }
-
-export { internal };

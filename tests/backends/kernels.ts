@@ -69,7 +69,16 @@ export function map(
 ): LoopKernel {
   const inputs = views.map((v, i) => inputOf(space, v, i));
   const outputs = targets.map((t, i) => outputOf(space, [], t, views.length + i));
-  return { kind: 'map', space, inner: 0, inputs, reductions: [], outputs, scalars, bindings: bindingsOf(inputs, outputs) };
+  return {
+    kind: 'map',
+    space,
+    inner: 0,
+    inputs,
+    reductions: [],
+    outputs,
+    scalars,
+    bindings: bindingsOf(inputs, outputs),
+  };
 }
 
 /** A loop with rows of `inner` dims; a `reduce` where it fits that kind. */
@@ -98,7 +107,13 @@ export function reduction(op: ReduceOp, space: Shape, inner: number, view: View 
 export function matmul(
   space: Shape,
   k: number,
-  { a, b, views = [], targets = [result(0, 'float32')], scalars = [] }: {
+  {
+    a,
+    b,
+    views = [],
+    targets = [result(0, 'float32')],
+    scalars = [],
+  }: {
     readonly a?: View;
     readonly b?: View;
     readonly views?: readonly View[];
@@ -204,7 +219,7 @@ export function ulp(x: number): number {
  */
 export function ulps(got: number, exact: number, signs = true): number {
   const want = Math.fround(exact);
-  if (want !== want || got !== got) return want !== want && got !== got ? 0 : Infinity;
+  if (Number.isNaN(want) || Number.isNaN(got)) return Number.isNaN(want) && Number.isNaN(got) ? 0 : Infinity;
   if (Math.abs(want) === Infinity || Math.abs(got) === Infinity) return want === got ? 0 : Infinity;
   if (Math.abs(exact) < LEAST_NORMAL && Math.abs(got) <= LEAST_NORMAL) {
     if (!signs) return 0;
@@ -222,7 +237,7 @@ export function difference(got: Numbers, want: Numbers, tolerance: (i: number) =
   for (let i = 0; i < want.length; i++) {
     const a = got[i]!;
     const b = want[i]!;
-    if (a === b || (a !== a && b !== b)) continue;
+    if (a === b || (Number.isNaN(a) && Number.isNaN(b))) continue;
     if (Math.abs(a - b) <= tolerance(i)) continue;
     if (count++ === 0) first = `element ${i} is ${a} instead of ${b}`;
   }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Backend, Buffer, Launch } from '../../src/backends/backend.ts';
+import { ReferenceBackend } from '../../src/backends/reference/reference.ts';
 import { createWebGPUBackend, type WebGPUBackend, type WebGPUOptions } from '../../src/backends/webgpu/webgpu.ts';
 import { DeviceError, DeviceLostError, OutOfMemoryError } from '../../src/core/errors.ts';
 import { contiguousStrides } from '../../src/core/shape.ts';
@@ -291,6 +292,7 @@ describe.skipIf(!hasWebGPU)('the WebGPU backend', () => {
     [1, 1, 300, 40],
     [1, 200, 1, 128],
     [2, 5, 4, 0],
+    [1, 3, 2, 20000],
   ])('every matmul variant agrees: %i products of %i x %i, depth %i', async (batch, m, n, k) => {
     const a = Float32Array.from({ length: batch * m * k }, (_, i) => ((i * 7) % 11) - 5);
     const b = Float32Array.from({ length: batch * k * n }, (_, i) => ((i * 5) % 7) - 3);
@@ -319,5 +321,99 @@ describe.skipIf(!hasWebGPU)('the WebGPU backend', () => {
       expect((await device.read(buffers[2]!, 'float32', 0, expected.length)).data, variants).toEqual(expected);
       device.destroy();
     }
+  });
+
+  describe.each(['software', 'hardware'] as const)('rows, as for %s', (variants) => {
+    let device: WebGPUBackend;
+    beforeAll(async () => {
+      device = await open({ variants });
+    });
+    afterAll(() => device.destroy());
+
+    const weight = s.add(s.index(1), 1);
+    const value = s.load(0, 'int32');
+    test.each([
+      ['many short rows', [3000, 7], 1],
+      ['long rows', [5, 3000], 1],
+      ['two long rows, cut unevenly', [2, 70001], 1],
+      ['one long row', [1, 65536], 1],
+      ['rows of two dims', [2, 130, 301], 2],
+      ['rows of two dims, the first of them small', [3, 5, 20011], 2],
+      ['rows of three dims', [1, 16, 8, 512], 3],
+      ['empty rows', [4, 0], 1],
+    ] as [string, number[], number][])('%s', async (_name, space, inner) => {
+      const strides = contiguousStrides(space);
+      const outer = space.slice(0, space.length - inner);
+      const rows = outer.reduce((a, b) => a * b, 1);
+      const n = space.reduce((a, b) => a * b, 1);
+      // The transposed one has its rows side by side.
+      for (const transposed of [false, true]) {
+        const at = transposed ? [1, ...contiguousStrides(space.slice(1)).map((d) => d * space[0]!)] : strides;
+        const kernel: Kernel = {
+          kind: 'reduce',
+          space,
+          inner,
+          inputs: [{ dtype: 'int32', binding: 0, access: { mode: 'direct', strides: at, offset: 0 } }, input(1, [1, ...space.slice(1).map(() => 0)])],
+          reductions: [
+            { op: 'sum', expr: s.mul(value, weight) },
+            { op: 'max', expr: s.cast(value, 'float32') },
+            { op: 'prod', expr: s.lt(value, 1000) },
+          ],
+          outputs: [
+            { dtype: 'int32', expr: s.result(0, 'int32'), level: 'row', strides: contiguousStrides(outer), offset: 0, binding: 2 },
+            {
+              dtype: 'float32',
+              expr: s.select(s.result(2, 'bool'), s.add(s.result(1, 'float32'), s.load(1, 'float32')), -1),
+              level: 'row',
+              strides: contiguousStrides(outer),
+              offset: 1,
+              binding: 3,
+            },
+          ],
+          scalars: [],
+          bindings: 4,
+        };
+        const data = Int32Array.from({ length: n }, (_, i) => (i * 7919) % 1001);
+        const shift = Float32Array.from({ length: Math.max(rows, space[0]!) }, (_, i) => i);
+        const expected = await run(new ReferenceBackend(), kernel, [data, shift], rows);
+        expect(await run(device, kernel, [data, shift], rows), transposed ? 'transposed' : 'contiguous').toEqual(expected);
+      }
+    });
+
+    async function run(on: Backend, kernel: Kernel, inputs: (Int32Array | Float32Array)[], rows: number): Promise<unknown> {
+      const buffers = [...inputs.map((data) => data.byteLength), 4 * rows, 4 * rows + 4].map((bytes) => on.allocate(bytes));
+      await on.submit({
+        uploads: inputs.map((data, i) => ({ buffer: buffers[i]!, data })),
+        launches: [launch(on, kernel, buffers)],
+      });
+      const sums = await on.read(buffers[2]!, 'int32', 0, rows);
+      const largest = await on.read(buffers[3]!, 'float32', 1, rows);
+      for (const buffer of buffers) on.release(buffer);
+      return [sums.data, largest.data];
+    }
+
+    test('keeps the precision of long sums', async () => {
+      const n = 100_000;
+      const data = Float32Array.from({ length: n }, (_, i) => 1000 + ((i * 7919) % 1001) / 1001);
+      const exact = data.reduce((a, b) => a + b, 0);
+      const [a, b] = [device.allocate(4 * n), device.allocate(4)];
+      // Two passes over the row keep it in one kernel.
+      const sum = { op: 'sum', expr: x } as const;
+      const kernel: Kernel = {
+        kind: 'rowwise',
+        space: [n],
+        inner: 1,
+        inputs: [input(0, [1])],
+        reductions: [sum, { op: 'max', expr: s.sub(x, s.result(0, 'float32')) }],
+        outputs: [{ dtype: 'float32', expr: s.result(0, 'float32'), level: 'row', strides: [], offset: 0, binding: 1 }],
+        scalars: [],
+        bindings: 2,
+      };
+      for (const variant of [kernel, { ...kernel, kind: 'reduce', reductions: [sum] } as const]) {
+        await device.submit({ uploads: [{ buffer: a, data }], launches: [launch(device, variant, [a, b])] });
+        const [got] = await floats(device, b, 1);
+        expect(Math.abs(got! / exact - 1)).toBeLessThan(1e-6);
+      }
+    });
   });
 });

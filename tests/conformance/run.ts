@@ -103,7 +103,11 @@ for (const group of groups) {
     progress(`${group} ${i + 1}/${cases.length} ${c.name}`);
     const { status, reason } = await runCase(c, device);
     count[status]++;
-    if (status === 'failed') failures.push({ group, name: c.name, reason });
+    if (status === 'failed') {
+      failures.push({ group, name: c.name, reason });
+      progress('');
+      console.log(`FAILED ${group} ${c.name}\n       ${reason}`);
+    }
     if (status === 'skipped') {
       const what = `${c.op} (no ${reason})`;
       missing.set(what, (missing.get(what) ?? 0) + 1);
@@ -113,7 +117,6 @@ for (const group of groups) {
   progress('');
 }
 
-for (const { group, name, reason } of failures) console.log(`FAILED ${group} ${name}\n       ${reason}`);
 if (missing.size > 0) {
   console.log(`unsupported: ${[...missing].map(([what, n]) => `${what} x${n}`).join(', ')}`);
 }

@@ -31,6 +31,7 @@ export async function runCase(c: Case, device: Device): Promise<Outcome> {
   try {
     if ('lrs' in c) runScheduler(c, device);
     else if ('params' in c) await runOptimizer(c, device);
+    else if (c.op === 'train') throw new Missing('nn.Module');
     else if (c.op.startsWith('clip_grad_')) await runClipping(c, device);
     else await runOp(c, device);
   } catch (error) {

@@ -226,8 +226,6 @@ const groups: readonly Readonly<Record<string, Entry>>[] = [
   },
   // autograd
   programs,
-  // train
-  { train: planned('nn.Module') },
 ];
 
 const table: Readonly<Record<string, Entry>> = Object.assign({}, ...groups);

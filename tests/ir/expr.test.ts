@@ -4,7 +4,6 @@ import { contiguousStrides } from '../../src/core/shape.ts';
 import {
   add,
   cast,
-  constant,
   type Expr,
   exp,
   exprKey,
@@ -23,7 +22,14 @@ import {
   walk,
 } from '../../src/ir/expr.ts';
 import { expandFunctions } from '../../src/ir/functions.ts';
-import { type Input, type Kernel, kernelKey, type LoopKernel, type MatmulKernel, strideClass } from '../../src/ir/kernel.ts';
+import {
+  type Input,
+  type Kernel,
+  kernelKey,
+  type LoopKernel,
+  type MatmulKernel,
+  strideClass,
+} from '../../src/ir/kernel.ts';
 
 const x = load(0, 'float32');
 const y = load(1, 'float32');
@@ -65,7 +71,9 @@ describe('expressions', () => {
   test('rewrite replaces leaves everywhere, keeps shared parts shared and untouched parts themselves', () => {
     const shared = add(x, 1);
     const other = neg(y);
-    const [root, kept] = rewrite([mul(shared, neg(shared)), other], (e) => (e === x ? uniform(3, 'float32') : undefined));
+    const [root, kept] = rewrite([mul(shared, neg(shared)), other], (e) =>
+      e === x ? uniform(3, 'float32') : undefined,
+    );
     expect(showExpr(root!)).toBe('((u3 + 1) * neg((u3 + 1)))');
     expect(root!.args[1]!.args[0]).toBe(root!.args[0]);
     expect(kept).toBe(other);
@@ -135,7 +143,9 @@ const loop = (space: Shape, strides: readonly number[], more: Partial<LoopKernel
   inner: 0,
   inputs: [{ dtype: 'float32', binding: 0, access: { mode: 'direct', strides, offset: 0 } }],
   reductions: [],
-  outputs: [{ dtype: 'float32', expr: neg(x), level: 'element', strides: contiguousStrides(space), offset: 0, binding: 1 }],
+  outputs: [
+    { dtype: 'float32', expr: neg(x), level: 'element', strides: contiguousStrides(space), offset: 0, binding: 1 },
+  ],
   scalars: [],
   bindings: 2,
   ...more,
@@ -193,7 +203,11 @@ describe('kernelKey', () => {
     const indirect = (shape: Shape, check: number | null): string =>
       key([4, 6], [6, 1], {
         inputs: [
-          { dtype: 'float32', binding: 0, access: { mode: 'indirect', shape, strides: contiguousStrides(shape), offset: 0, check } },
+          {
+            dtype: 'float32',
+            binding: 0,
+            access: { mode: 'indirect', shape, strides: contiguousStrides(shape), offset: 0, check },
+          },
         ],
       });
     expect(indirect([10, 3], null)).toBe(indirect([7, 8], null));
@@ -209,7 +223,14 @@ describe('kernelKey', () => {
         inner,
         reductions: [{ op, expr: x }],
         outputs: [
-          { dtype: 'float32', expr: result(0, 'float32'), level: 'row', strides: inner === 1 ? [1] : [], offset: 0, binding: 1 },
+          {
+            dtype: 'float32',
+            expr: result(0, 'float32'),
+            level: 'row',
+            strides: inner === 1 ? [1] : [],
+            offset: 0,
+            binding: 1,
+          },
         ],
       });
     expect(new Set([row(1, 'sum'), row(1, 'max'), row(2, 'sum')]).size).toBe(3);

@@ -9,6 +9,8 @@ import { STATUS } from './loops.ts';
 import { LoopProgram, Modules } from './program.ts';
 
 class CpuBuffer implements Buffer {
+  released = false;
+
   constructor(
     readonly id: number,
     readonly bytes: number,
@@ -61,7 +63,10 @@ export class CpuBackend implements Backend {
   }
 
   release(buffer: Buffer): void {
-    const { block } = buffer as CpuBuffer;
+    const own = buffer as CpuBuffer;
+    if (own.released) throw new Error(`buffer ${buffer.id} was released before`);
+    own.released = true;
+    const { block } = own;
     this.bytes -= buffer.bytes;
     this.taken -= block.size;
     this.buffers--;

@@ -175,10 +175,10 @@ export function emitPack(name: string, width: number): FunctionBuilder {
   return f;
 }
 
-/** micro(a, b, c, bytes of a row of c, k, accumulate): one tile of c from a panel of A and one of B, in registers. */
+/** micro(a, b, c, bytes of a row of c, k, accumulate, bytes from one k of b to the next): one tile of c, in registers. */
 export function emitMicro({ rows, columns, fused }: Tile): FunctionBuilder {
-  const f = new FunctionBuilder('micro', 6);
-  const [a, b, c, rowBytes, k, accumulate] = [0, 1, 2, 3, 4, 5] as const;
+  const f = new FunctionBuilder('micro', 7);
+  const [a, b, c, rowBytes, k, accumulate, bStep] = [0, 1, 2, 3, 4, 5, 6] as const;
   const vectors = columns / 4;
   const sums = Array.from({ length: rows * vectors }, () => f.local(V128));
   const right = Array.from({ length: vectors }, () => f.local(V128));
@@ -187,9 +187,10 @@ export function emitMicro({ rows, columns, fused }: Tile): FunctionBuilder {
     for (let step = 0; step < UNROLL; step++) {
       right.forEach((local, v) => {
         f.get(b);
-        f.memory(op.load, 4 * (step * columns + 4 * v));
+        f.memory(op.load, 16 * v);
         f.set(local);
       });
+      bumpBy(f, b, bStep);
       for (let row = 0; row < rows; row++) {
         f.get(a);
         f.memory(op.load32Splat, 4 * (step * rows + row));
@@ -206,7 +207,6 @@ export function emitMicro({ rows, columns, fused }: Tile): FunctionBuilder {
       }
     }
     bump(f, a, 4 * UNROLL * rows);
-    bump(f, b, 4 * UNROLL * columns);
   });
   const write = (add: boolean): void => {
     for (let row = 0; row < rows; row++) {
@@ -272,12 +272,13 @@ export function emitEdge({ columns }: Tile): FunctionBuilder {
 }
 
 /**
- * macro(a, b, c, bytes of a row of c, k, rows, columns, accumulate, tile): all tiles of a block of c from packed panels. `tile`
- * is memory for one tile; `k` counts the padding.
+ * macro(a, b, c, bytes of a row of c, k, rows, columns, accumulate, tile, bytes from one k of b to the next, from one panel of b
+ * to the next): all tiles of a block of c, from packed panels of A, and of B or its rows as they are. `tile` is memory for one
+ * tile; `k` counts the padding.
  */
 export function emitMacro({ rows: height, columns: width }: Tile, micro: number, edge: number): FunctionBuilder {
-  const f = new FunctionBuilder('macro', 9);
-  const [a, b, c, rowBytes, k, rows, columns, accumulate, tile] = [0, 1, 2, 3, 4, 5, 6, 7, 8] as const;
+  const f = new FunctionBuilder('macro', 11);
+  const [a, b, c, rowBytes, k, rows, columns, accumulate, tile, bStep, bPanel] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10] as const;
   const [panel, to, left] = [f.local(I32), f.local(I32), f.local(I32)];
   const least = (local: number, limit: number): void => {
     f.get(local);
@@ -305,7 +306,7 @@ export function emitMacro({ rows: height, columns: width }: Tile, micro: number,
       f.op(op.i32GeS, op.i32And);
       f.when(
         () => {
-          pass(panel, b, to, rowBytes, k, accumulate);
+          pass(panel, b, to, rowBytes, k, accumulate, bStep);
           f.call(micro);
         },
         () => {
@@ -313,6 +314,7 @@ export function emitMacro({ rows: height, columns: width }: Tile, micro: number,
           f.i32(4 * width);
           f.get(k);
           f.i32(0);
+          f.get(bStep);
           f.call(micro);
           pass(tile, to, rowBytes);
           least(left, height);
@@ -325,7 +327,7 @@ export function emitMacro({ rows: height, columns: width }: Tile, micro: number,
       bumpBy(f, to, rowBytes, height);
       bump(f, left, -height);
     });
-    bumpBy(f, b, k, 4 * width);
+    bumpBy(f, b, bPanel);
     bump(f, c, 4 * width);
     bump(f, columns, -width);
   });

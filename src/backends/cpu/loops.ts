@@ -2,7 +2,7 @@ import type { DType } from '../../core/dtype.ts';
 import { type Expr, walk } from '../../ir/expr.ts';
 import type { LoopKernel, ReduceOp } from '../../ir/kernel.ts';
 import { FunctionBuilder, floatBits, I32, op, V128 } from './assembler.ts';
-import { dtypeOf, type Layout, type Plan, rankOf } from './plan.ts';
+import { dtypeOf, type Layout, type Plan } from './plan.ts';
 import { constantBits, emitOp, fromMask, instructions, toMask, weight } from './simd.ts';
 
 /** Address of the status word. */
@@ -83,7 +83,8 @@ class LoopEmitter {
   private readonly apart = new Map<number, readonly [number, number, number]>();
   private readonly iota = new Map<number, number>();
   private readonly rowSteps = new Map<string, number>();
-  private readonly tables = new Map<number, { base: number; sizes: number[]; strides: number[] }>();
+  /** Address of the first element of each indirect input. */
+  private readonly tables = new Map<number, number>();
   private readonly results = new Map<number, number[]>();
   private readonly lane: number;
   /** Which vector of an unrolled body is being written. */
@@ -234,16 +235,8 @@ class LoopEmitter {
     return local;
   }
 
-  private splatLocal(word: number): number {
-    const local = this.f.local(V128);
-    this.f.get(0);
-    this.f.memory(op.load32Splat, word * 4);
-    this.f.set(local);
-    return local;
-  }
-
   private prologue(): void {
-    const { f, plan, layout, kernel } = this;
+    const { f, plan, layout } = this;
     plan.streams.forEach((s, i) => {
       if (s.lanes !== 'apart') return;
       if (s.role === 'input' || s.role === 'output') this.apart.set(i, [f.local(I32), f.local(I32), f.local(I32)]);
@@ -261,14 +254,7 @@ class LoopEmitter {
       plan.streams.forEach((s, i) => {
         if (s.row) this.rowSteps.set(`${i} ${plan.outer + n}`, this.parameterLocal(layout.step(i, plan.outer + n)));
       });
-    for (const i of plan.indirect) {
-      const dims = Array.from({ length: rankOf(kernel, i) }, (_, d) => d);
-      this.tables.set(i, {
-        base: this.parameterLocal(layout.tableBase(i)),
-        sizes: dims.map((d) => this.splatLocal(layout.tableSize(i, d))),
-        strides: dims.map((d) => this.splatLocal(layout.tableStride(i, d))),
-      });
-    }
+    for (const i of plan.indirect) this.tables.set(i, this.parameterLocal(layout.table(i)));
     if (this.cached.length > 0) this.cursor = f.local(I32);
   }
 
@@ -408,55 +394,65 @@ class LoopEmitter {
     if (dtypeOf(this.kernel, s) === 'bool') toMask(f);
   }
 
-  /** Lanes whose coordinates are out of range read the first element, and give 0. */
+  /** Lanes that are out of range read the first element, and give 0. */
   private pushIndirect(e: Expr): void {
     const { f } = this;
-    const { base, sizes, strides } = this.tables.get(e.value)!;
+    const base = this.tables.get(e.value)!;
     const input = this.kernel.inputs[e.value]!;
-    const [inside, address, value] = [f.local(V128), f.local(V128), f.local(V128)];
-    f.splat(-1);
-    f.set(inside);
-    f.splat(0);
-    f.set(address);
-    e.args.forEach((coordinate, d) => {
-      this.push(coordinate);
-      f.tee(value);
-      f.get(sizes[d]!);
-      f.op(op.i32x4LtU);
-      f.get(inside);
-      f.op(op.and);
-      f.set(inside);
-      f.get(value);
-      f.get(strides[d]!);
-      f.op(op.i32x4Mul);
-      f.get(address);
-      f.op(op.i32x4Add);
-      f.set(address);
-    });
-    if (input.access.mode === 'indirect' && input.access.check !== null) this.check(inside, input.access.check);
-    f.get(address);
-    f.get(inside);
+    const [index, inside] = e.args as [Expr, Expr];
+    const [address, mask, value] = [f.local(V128), f.local(V128), f.local(V128)];
+    this.push(inside);
+    f.set(mask);
+    this.push(index);
+    f.get(mask);
     f.op(op.and);
+    f.i32(2);
+    f.op(op.i32x4Shl);
     f.set(address);
-    const lanes = this.varies.get(e) ? 4 : 1;
-    for (let lane = 0; lane < lanes; lane++) {
+    if (input.access.mode === 'indirect' && input.access.check !== null) this.check(mask, input.access.check);
+    const pointer = (lane: number): void => {
       f.get(base);
       f.get(address);
       f.lane(op.i32x4Extract, lane);
       f.op(op.i32Add);
-      if (lanes === 1) f.memory(op.load32Splat);
-      else if (lane === 0) f.memory(op.load32Zero);
-      else {
+    };
+    const gather = (): void => {
+      pointer(0);
+      f.memory(this.varies.get(e) ? op.load32Zero : op.load32Splat);
+      f.set(value);
+      for (let lane = 1; lane < 4 && this.varies.get(e); lane++) {
+        pointer(lane);
         f.get(value);
         f.memoryLane(op.load32Lane, lane);
+        f.set(value);
       }
+      f.get(value);
+      f.get(mask);
+      f.op(op.and);
       f.set(value);
-    }
+    };
+    if (this.laneStep(index) === 1) {
+      f.get(mask);
+      f.op(op.i32x4AllTrue);
+      f.when(() => {
+        pointer(0);
+        f.memory(op.load);
+        f.set(value);
+      }, gather);
+    } else gather();
     f.get(value);
-    f.get(inside);
-    f.op(op.and);
     if (input.dtype === 'bool') toMask(f);
-    for (const local of [inside, address, value]) f.release(local);
+    for (const local of [address, mask, value]) f.release(local);
+  }
+
+  /** How much an integer grows from lane to lane, or NaN if that is not known. */
+  private laneStep(e: Expr): number {
+    if (!this.varies.get(e)) return 0;
+    const [x, y] = e.args;
+    if (e.op === 'add') return this.laneStep(x!) + this.laneStep(y!);
+    if (e.op === 'sub') return this.laneStep(x!) - this.laneStep(y!);
+    const stream = this.streamOf(e);
+    return stream >= 0 && e.op !== 'load' && this.plan.streams[stream]!.lanes === 'next' ? 1 : Number.NaN;
   }
 
   private check(inside: number, slot: number): void {

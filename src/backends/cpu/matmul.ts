@@ -7,13 +7,15 @@ import type { Heap } from './heap.ts';
 import { LoopProgram, type Modules, type Run } from './program.ts';
 
 /** Steps of k, rows of A and columns of B that are packed at a time: a panel of B for L1, A's block for L2. */
-const KC = 256;
+const KC = 400;
 const MC = 96;
 const NC = 1024;
 const COLUMNS = 8;
 /** Products of fewer multiplications than this, or thin in one dim, run as loops over dot products. */
 const SMALL = 2048;
 const THIN = 4;
+/** Rows of A that do not pay for packing rows of B that are contiguous already. */
+const SKINNY = 16;
 /** Batches of products whose elements are fewer than this get one epilogue, not one each. */
 const TOGETHER = 1 << 16;
 
@@ -153,6 +155,8 @@ class Gemm {
   readonly scratch: number;
   private readonly m: number;
   private readonly n: number;
+  /** Steps of k that are packed at a time. */
+  private readonly depth: number;
   /** Rows of the tile. */
   private readonly rows: number;
   private readonly batches: readonly number[];
@@ -163,6 +167,7 @@ class Gemm {
   private readonly epilogue: LoopProgram | null;
   /** All batches before one epilogue. */
   private readonly together: boolean;
+  private readonly unpackedB: boolean;
   /** Byte offsets of the parts of the scratch memory. */
   private readonly packedA: number;
   private readonly packedB: number;
@@ -191,16 +196,17 @@ class Gemm {
       : null;
     const { m, n } = this;
     this.rows = gemm.height(m);
+    this.unpackedB = m <= SKINNY && this.b.lane === 1;
     const { rows } = this;
     this.together = !direct && sizeOf(this.batches) > 1 && sizeOf(kernel.space) <= TOGETHER;
     const stripes = kernel.k <= KC && !this.together ? Math.min(m, MC) : m;
     const across8 = ceil(Math.min(n, NC), COLUMNS);
-    const depth = ceil(Math.min(kernel.k, KC), UNROLL);
+    this.depth = ceil(Math.ceil(kernel.k / Math.ceil(kernel.k / KC)), UNROLL);
     const productBytes = direct ? rows * COLUMNS * 4 : ceil(stripes, this.rows) * across8 * 4 * (this.together ? sizeOf(this.batches) : 1);
     this.epilogue = direct ? null : new LoopProgram(gemm.modules, this.epilogueKernel(stripes, across8), { fixed: true });
     this.packedA = ceil(this.epilogue?.scratch ?? 0, 64);
-    this.packedB = this.packedA + ceil(Math.min(m, MC), this.rows) * depth * 4;
-    this.products = this.packedB + across8 * depth * 4;
+    this.packedB = this.packedA + ceil(Math.min(m, MC), this.rows) * this.depth * 4;
+    this.products = this.packedB + across8 * this.depth * 4;
     this.scratch = this.products + productBytes;
   }
 
@@ -232,6 +238,7 @@ class Gemm {
     const { m, n, batches, output, kernel, rows: height } = this;
     const { packA, packB, macro } = this.gemm.kernels(height);
     const { k } = kernel;
+    const { depth: step } = this;
     const [a, b] = [this.a, this.b];
     const aBytes = addresses[a.binding]! + a.offset * 4;
     const bBytes = addresses[b.binding]! + b.offset * 4;
@@ -248,12 +255,17 @@ class Gemm {
       const [aItem, bItem] = [aBytes + offset(a.batch), bBytes + offset(b.batch)];
       for (let j = 0; j < n; j += NC) {
         const columns = Math.min(NC, n - j);
-        for (let p = 0; p < k; p += KC) {
-          const depth = Math.min(KC, k - p);
+        for (let p = 0; p < k; p += step) {
+          const depth = Math.min(step, k - p);
           const turns = ceil(depth, UNROLL);
           const fromB = bItem + 4 * (j * b.lane + p * b.k);
-          if (hasB !== `${fromB} ${p} ${j}`) packB(packedB, fromB, 4 * b.lane, 4 * b.k, columns, depth);
-          hasB = `${fromB} ${p} ${j}`;
+          // Zeros of A times what follows the last row of B would not be 0 where that is no number.
+          const asItIs = this.unpackedB && depth === turns;
+          if (!asItIs && hasB !== `${fromB} ${p} ${j}`) {
+            packB(packedB, fromB, 4 * b.lane, 4 * b.k, columns, depth);
+            hasB = `${fromB} ${p} ${j}`;
+          }
+          const [rowsOfB, bStep, bPanel] = asItIs ? [fromB, 4 * b.k, 4 * COLUMNS] : [packedB, 4 * COLUMNS, 4 * COLUMNS * turns];
           for (let i = 0; i < m; i += MC) {
             const rows = Math.min(MC, m - i);
             const fromA = aItem + 4 * (i * a.lane + p * a.k);
@@ -262,12 +274,12 @@ class Gemm {
             const add = p > 0 ? 1 : 0;
             if (output) {
               const to = addresses[output.binding]! + 4 * (output.offset + i * output.row + j) + offset(output.batch);
-              macro(packedA, packedB, to, 4 * output.row, turns, rows, columns, add, products);
+              macro(packedA, rowsOfB, to, 4 * output.row, turns, rows, columns, add, products, bStep, bPanel);
               continue;
             }
             const to = products + (this.together ? item * batchBytes : 0) + (wholeColumns || this.together ? i * rowLength * 4 : 0);
-            macro(packedA, packedB, to, 4 * rowLength, turns, ceil(rows, height), ceil(columns, COLUMNS), add, 0);
-            if (p + KC < k || this.together) continue;
+            macro(packedA, rowsOfB, to, 4 * rowLength, turns, ceil(rows, height), ceil(columns, COLUMNS), add, 0, bStep, bPanel);
+            if (p + step < k || this.together) continue;
             // The box starts at (i, j), and its first product lies at `to`.
             const origin = to - 4 * (i * rowLength + j);
             const box = { start: [...at, i, j], size: [...batches.map(() => 1), rows, columns] };

@@ -1,7 +1,7 @@
 import type { DType } from '../../core/dtype.ts';
 import { contiguousStrides } from '../../core/shape.ts';
-import { type Expr, walk } from '../../ir/expr.ts';
-import type { LoopKernel } from '../../ir/kernel.ts';
+import { add, and, cast, constant, type Expr, lt, mul, rewrite, uniform, walk } from '../../ir/expr.ts';
+import type { Access, LoopKernel } from '../../ir/kernel.ts';
 import { constantBits } from './simd.ts';
 
 /** Something that moves by a constant step in every loop: a direct input, an output, or a coordinate. */
@@ -33,6 +33,8 @@ export interface Plan {
   readonly streams: readonly Stream[];
   /** Inputs that `loadAt` reads. */
   readonly indirect: readonly number[];
+  /** Elements at the end of the lane dim that need another run, where the outermost loop cuts that dim into strips. */
+  readonly rest: number;
 }
 
 interface Draft {
@@ -52,6 +54,8 @@ interface Dim {
 
 /** What a vector costs against a contiguous one. */
 const laneCost = (stride: number): number => (stride === 0 ? 0.1 : stride === 1 ? 1 : 4);
+/** Lanes of a strip: each reads a cache line of its own, which the next iterations of the loop around the strip use up. */
+const STRIP = 16;
 /** Vectors run over the vectors that would be full. */
 const waste = (size: number): number => (size === 0 ? 1 : (Math.ceil(size / 4) * 4) / size);
 
@@ -141,6 +145,14 @@ export function planLoops(kernel: LoopKernel, roots: readonly Expr[], { fixed = 
   }
   const mode = kernel.inner === 0 ? 'map' : lane.row ? 'row' : 'column';
   const outer = dims.filter((d) => !d.row && d !== lane);
+  let rest = 0;
+  const transposed = (s: Draft, i: number): boolean => s.role === 'input' && Math.abs(lane.strides[i]!) > 1 && outer.some((d) => d.strides[i] === 1);
+  if (mode === 'map' && !fixed && lane.size >= 2 * STRIP && drafts.some(transposed)) {
+    const strips = Math.floor(lane.size / STRIP);
+    rest = lane.size % STRIP;
+    outer.unshift({ ...lane, size: strips, strides: lane.strides.map((s) => s * STRIP) });
+    lane = { ...lane, size: STRIP };
+  }
   const inner = dims.filter((d) => d.row && d !== lane);
   const loops = [...outer, ...inner, lane];
   const streams = drafts.map((s, i): Stream => {
@@ -164,6 +176,7 @@ export function planLoops(kernel: LoopKernel, roots: readonly Expr[], { fixed = 
     loops: loops.map(({ size, dims: d }) => ({ size, dims: d })),
     streams,
     indirect,
+    rest,
   };
 }
 
@@ -172,9 +185,8 @@ export interface Layout {
   readonly count: (loop: number) => number;
   readonly base: (stream: number) => number;
   readonly step: (stream: number, loop: number) => number;
-  readonly tableBase: (input: number) => number;
-  readonly tableSize: (input: number, dim: number) => number;
-  readonly tableStride: (input: number, dim: number) => number;
+  /** First element of an indirect input. */
+  readonly table: (input: number) => number;
   readonly scalar: (slot: number) => number;
   /** Literals, as bits: V8 builds one that is in the code again at each use, and keeps one that was loaded in a register. */
   readonly literals: ReadonlyMap<number, number>;
@@ -183,41 +195,68 @@ export interface Layout {
   readonly words: number;
 }
 
-export function layoutOf(plan: Plan, kernel: LoopKernel, roots: readonly Expr[]): Layout {
+/** `roots` are lowered; `scalars` counts the uniforms, those of `lowerIndirect` among them. */
+export function layoutOf(plan: Plan, scalars: number, roots: readonly Expr[]): Layout {
   const loops = plan.loops.length;
-  const streams = loops;
-  const tables = new Map<number, number>();
-  let next = streams + plan.streams.length * (1 + loops);
-  for (const i of plan.indirect) {
-    tables.set(i, next);
-    next += 1 + 2 * rankOf(kernel, i);
-  }
-  const scalars = next;
-  next += kernel.scalars.length;
+  const tables = loops + plan.streams.length * (1 + loops);
+  const uniforms = tables + plan.indirect.length;
   const literals = new Map<number, number>();
+  let next = uniforms + scalars;
   walk(roots, (e) => {
     const bits = constantBits(e.value, e.dtype);
     if (e.op === 'const' && !literals.has(bits) && bits !== 0) literals.set(bits, next++);
   });
-  const cache = next;
   return {
     count: (loop) => loop,
-    base: (stream) => streams + stream * (1 + loops),
-    step: (stream, loop) => streams + stream * (1 + loops) + 1 + loop,
-    tableBase: (input) => tables.get(input)!,
-    tableSize: (input, dim) => tables.get(input)! + 1 + dim,
-    tableStride: (input, dim) => tables.get(input)! + 1 + rankOf(kernel, input) + dim,
-    scalar: (slot) => scalars + slot,
+    base: (stream) => loops + stream * (1 + loops),
+    step: (stream, loop) => loops + stream * (1 + loops) + 1 + loop,
+    table: (input) => tables + plan.indirect.indexOf(input),
+    scalar: (slot) => uniforms + slot,
     literals,
-    cache,
-    words: cache + 1,
+    cache: next,
+    words: next + 1,
   };
 }
 
-export function rankOf(kernel: LoopKernel, input: number): number {
+/** Sizes, then strides, of the indirect inputs, which are passed as uniforms after those of the kernel. */
+export const extentsOf = (plan: Plan, kernel: LoopKernel): number[] =>
+  plan.indirect.flatMap((i) => {
+    const { shape, strides } = tableOf(kernel, i);
+    return [...shape, ...strides];
+  });
+
+export function tableOf(kernel: LoopKernel, input: number): Access & { mode: 'indirect' } {
   const { access } = kernel.inputs[input]!;
   if (access.mode !== 'indirect') throw new Error('loadAt of a direct input');
-  return access.shape.length;
+  return access;
+}
+
+/**
+ * Gives indirect loads the arguments [index of the element, whether it is in range]: as expressions, the parts of an index
+ * that stay the same in a loop leave the loop.
+ */
+export function lowerIndirect(plan: Plan, kernel: LoopKernel, roots: readonly Expr[]): Expr[] {
+  const slots = new Map<number, number>();
+  let next = kernel.scalars.length;
+  for (const i of plan.indirect) {
+    slots.set(i, next);
+    next += 2 * tableOf(kernel, i).shape.length;
+  }
+  return rewrite(roots, (e, coordinates) => {
+    if (e.op !== 'loadAt') return undefined;
+    const { shape, strides } = tableOf(kernel, e.value);
+    const slot = slots.get(e.value)!;
+    let index: Expr = constant(0, 'int32');
+    let inside: Expr = constant(1, 'bool');
+    coordinates.forEach((c, d) => {
+      const at = cast(c, 'int32');
+      const step = strides[d] === 1 ? at : mul(at, uniform(slot + shape.length + d, 'int32'));
+      index = d === 0 ? step : add(index, step);
+      const within = lt(cast(c, 'uint32'), uniform(slot + d, 'uint32'));
+      inside = d === 0 ? within : and(inside, within);
+    });
+    return { ...e, args: [index, inside] };
+  });
 }
 
 export const dtypeOf = (kernel: LoopKernel, s: Stream): DType =>

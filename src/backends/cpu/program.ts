@@ -6,7 +6,7 @@ import { expressions, type LoopKernel } from '../../ir/kernel.ts';
 import { assemble, type FunctionBuilder, floatBits } from './assembler.ts';
 import type { Heap } from './heap.ts';
 import { emitLoop } from './loops.ts';
-import { type Layout, layoutOf, type Plan, type PlanOptions, planLoops, rankOf } from './plan.ts';
+import { extentsOf, type Layout, layoutOf, lowerIndirect, type Plan, type PlanOptions, planLoops } from './plan.ts';
 
 /** Rows whose cached values take more than this are computed again. */
 const CACHE_BYTES = 1 << 19;
@@ -15,11 +15,18 @@ const INTRINSICS: ReadonlySet<ScalarOp> = new Set<ScalarOp>(['isnan']);
 
 export type Run = (...parameters: number[]) => void;
 
+interface CompiledLoop {
+  readonly run: Run;
+  readonly layout: Layout;
+  /** Bytes of row cache for each vector of a row. */
+  readonly cacheBytes: number;
+}
+
 /** Compiled modules on one memory, by structure. */
 export class Modules {
   /** Modules compiled so far. */
   compiled = 0;
-  private readonly loops = new Map<string, { run: Run; cacheBytes: number }>();
+  private readonly loops = new Map<string, CompiledLoop>();
 
   constructor(readonly heap: Heap) {}
 
@@ -29,11 +36,14 @@ export class Modules {
     return new WebAssembly.Instance(module, { env: { memory: this.heap.memory } }).exports as Record<string, Run>;
   }
 
-  loop(key: string, emit: () => { code: FunctionBuilder; cacheBytes: number }): { run: Run; cacheBytes: number } {
+  loop(plan: Plan, kernel: LoopKernel, cache: boolean): CompiledLoop {
+    const key = structure(plan, kernel, cache);
     let made = this.loops.get(key);
     if (!made) {
-      const { code, cacheBytes } = emit();
-      made = { run: this.compile([code])[code.name]!, cacheBytes };
+      const roots = share(lowerIndirect(plan, kernel, expandFunctions(expressions(kernel), INTRINSICS)));
+      const layout = layoutOf(plan, kernel.scalars.length + extentsOf(plan, kernel).length, roots);
+      const { code, cacheBytes } = emitLoop(plan, kernel, layout, roots, cache);
+      made = { run: this.compile([code])[code.name]!, layout, cacheBytes };
       if (this.loops.size >= MOST_MODULES) this.loops.clear();
       this.loops.set(key, made);
     }
@@ -57,12 +67,17 @@ function share(roots: readonly Expr[]): Expr[] {
   });
 }
 
-function structure(plan: Plan, kernel: LoopKernel, roots: readonly Expr[], cache: boolean): string {
-  const streams = plan.streams.map((s) => `${s.role[0]}${s.lanes[0]}${s.row ? 'r' : ''}`).join(' ');
-  const inputs = kernel.inputs.map(({ dtype, access }) => (access.mode === 'direct' ? dtype[0] : `${dtype[0]}${access.shape.length}:${access.check}`));
+/** Everything that the code depends on, and no size, stride or scalar. */
+function structure(plan: Plan, kernel: LoopKernel, cache: boolean): string {
+  const streams = plan.streams.map((s) => `${s.role[0]}${s.which}${s.lanes[0]}${s.row ? 'r' : ''}`).join(' ');
+  const inputs = kernel.inputs.map(({ dtype, access }) => {
+    if (access.mode === 'direct') return dtype[0];
+    return `${dtype[0]}${access.strides.map((s) => (s === 1 ? 1 : 0)).join('')}:${access.check}`;
+  });
   const outputs = kernel.outputs.map((o) => o.level[0]).join('');
   const reductions = kernel.reductions.map((r) => r.op).join();
-  return `${plan.mode} ${plan.outer} ${plan.inner} ${cache}|${streams}|${inputs.join(' ')}|${outputs}|${reductions}|${kernel.scalars.length}|${exprKey(roots)}`;
+  const loops = `${plan.mode} ${plan.outer} ${plan.inner} ${cache}`;
+  return `${loops}|${streams}|${inputs.join(' ')}|${outputs}|${reductions}|${kernel.scalars.length}|${exprKey(expressions(kernel))}`;
 }
 
 export function scalarBits(value: number, dtype: DType): number {
@@ -91,15 +106,13 @@ export class LoopProgram {
     readonly kernel: LoopKernel,
     options: PlanOptions = {},
   ) {
-    const roots = share(expandFunctions(expressions(kernel), INTRINSICS));
-    this.plan = planLoops(kernel, roots, options);
-    this.layout = layoutOf(this.plan, kernel, roots);
+    this.plan = planLoops(kernel, expressions(kernel), options);
     const rowVectors = this.rowVectors();
     // Short of counting the cached values first, assume two.
-    const cache = rowVectors * 32 <= CACHE_BYTES;
-    const made = modules.loop(structure(this.plan, kernel, roots, cache), () => emitLoop(this.plan, kernel, this.layout, roots, cache));
-    this.run = made.run;
-    this.scratch = this.layout.words * 4 + 64 + rowVectors * made.cacheBytes;
+    const { run, layout, cacheBytes } = modules.loop(this.plan, kernel, rowVectors * 32 <= CACHE_BYTES);
+    this.run = run;
+    this.layout = layout;
+    this.scratch = layout.words * 4 + 64 + rowVectors * cacheBytes;
     this.template = this.parameters();
     this.empty = sizeOf(kernel.inner === 0 ? kernel.space : kernel.space.slice(0, -kernel.inner)) === 0;
   }
@@ -124,15 +137,10 @@ export class LoopProgram {
         words[layout.step(i, loop)] = stride * unit;
       });
     });
-    for (const i of plan.indirect) {
-      const { access } = kernel.inputs[i]!;
-      if (access.mode !== 'indirect') continue;
-      words[layout.tableBase(i)] = access.offset * 4;
-      for (let d = 0; d < rankOf(kernel, i); d++) {
-        words[layout.tableSize(i, d)] = access.shape[d]!;
-        words[layout.tableStride(i, d)] = access.strides[d]! * 4;
-      }
-    }
+    for (const i of plan.indirect) words[layout.table(i)] = kernel.inputs[i]!.access.offset * 4;
+    extentsOf(plan, kernel).forEach((x, n) => {
+      words[layout.scalar(kernel.scalars.length + n)] = x;
+    });
     for (const [bits, word] of layout.literals) words[word] = bits;
     return words;
   }
@@ -149,10 +157,18 @@ export class LoopProgram {
       if (s.role === 'input') i32[word]! += addresses[kernel.inputs[s.which]!.binding]!;
       else if (s.role === 'output') i32[word]! += addresses[kernel.outputs[s.which]!.binding]!;
     });
-    for (const i of plan.indirect) i32[at + layout.tableBase(i)]! += addresses[kernel.inputs[i]!.binding]!;
+    for (const i of plan.indirect) i32[at + layout.table(i)]! += addresses[kernel.inputs[i]!.binding]!;
     for (let n = 0; n < scalars.length; n++) i32[at + layout.scalar(n)] = scalarBits(scalars[n]!, kernel.scalars[n]!);
     i32[at + layout.cache] = Math.ceil((scratch + layout.words * 4) / 64) * 64;
     if (box) this.restrict(i32, at, box);
+    this.run(scratch);
+    if (plan.rest === 0) return;
+    const strips = i32[at + layout.count(0)]!;
+    i32[at + layout.count(0)] = 1;
+    i32[at + layout.count(plan.loops.length - 1)] = plan.rest;
+    plan.streams.forEach((_, s) => {
+      i32[at + layout.base(s)]! += Math.imul(i32[at + layout.step(s, 0)]!, strips);
+    });
     this.run(scratch);
   }
 

@@ -4,7 +4,9 @@ import type { DType } from '../../core/dtype.ts';
 import { sizeOf } from '../../core/shape.ts';
 import { type Kernel, kernelKey, type LoopKernel, type MatmulKernel } from '../../ir/kernel.ts';
 import type { Program } from '../backend.ts';
+import { asReduction, type Part, rowsAreAdjacent, type Split, splitRows } from './lower.ts';
 import type { Constants, Pipeline, Pipelines } from './pipelines.ts';
+import type { Memory } from './pool.ts';
 import { mapShader } from './wgsl/map.ts';
 import { batchCount, matmulShader } from './wgsl/matmul.ts';
 import type { Shader } from './wgsl/module.ts';
@@ -17,12 +19,18 @@ export interface Step {
   readonly words: Uint32Array;
   readonly scalars: readonly { readonly word: number; readonly slot: number; readonly dtype: DType }[];
   readonly groups: readonly [number, number, number];
+  /** Where its buffers come from: the launch's, by position, or the program's scratch memory. */
+  readonly buffers: readonly (number | 'scratch')[];
+  /** The bind group that served it last. */
+  recent?: { readonly arena: GPUBuffer; readonly memories: readonly Memory[]; readonly group: GPUBindGroup };
 }
 
 export class WebGPUProgram implements Program {
   constructor(
     readonly kernel: Kernel,
     readonly steps: readonly Step[],
+    /** Memory that lives from its first step to its last. */
+    readonly scratchBytes: number,
   ) {}
 }
 
@@ -43,6 +51,9 @@ export function grid(n: number): [number, number, number] {
   return [Math.ceil(n / z / y), y, z];
 }
 
+const powerOfTwo = (atLeast: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, atLeast)));
+const clamp = (x: number, low: number, high: number): number => Math.max(low, Math.min(x, high));
+
 /** Chooses variants of kernels by shape and adapter, and makes their programs. */
 export class Programs {
   constructor(
@@ -51,19 +62,26 @@ export class Programs {
   ) {}
 
   make(kernel: Kernel): WebGPUProgram {
-    const plan = this.plan(kernel);
-    return new WebGPUProgram(kernel, plan.groups === 0 ? [] : [this.step(kernel, plan)]);
+    if (sizeOf(kernel.space) === 0 && (kernel.kind === 'matmul' || rowCount(kernel) === 0 || kernel.inner === 0))
+      return new WebGPUProgram(kernel, [], 0);
+    const loop = kernel.kind === 'matmul' ? this.narrowMatmul(kernel) : kernel;
+    const split = loop && this.split(loop);
+    const whole: Part = { kernel: loop ?? kernel, buffers: [...Array(kernel.bindings).keys()], extra: [] };
+    const steps = (split?.parts ?? [whole]).map((part) => this.step(part, kernel.scalars.length));
+    return new WebGPUProgram(kernel, steps, split?.scratchBytes ?? 0);
   }
 
-  private step(kernel: Kernel, { key, shader, constants, groups }: Plan): Step {
+  private step({ kernel, buffers, extra }: Part, launchScalars: number): Step {
+    const { key, shader, constants, groups } = this.plan(kernel);
     const pipeline = this.pipelines.get(key, constants, shader);
     const words = new Uint32Array(pipeline.params.length);
     const scalars: { word: number; slot: number; dtype: DType }[] = [];
     for (const [word, param] of pipeline.params.entries()) {
-      if ('slot' in param) scalars.push({ word, slot: param.slot, dtype: kernel.scalars[param.slot]! });
-      else words[word] = param.value(kernel);
+      if ('value' in param) words[word] = param.value(kernel);
+      else if (param.slot >= launchScalars) words[word] = extra[param.slot - launchScalars]!;
+      else scalars.push({ word, slot: param.slot, dtype: kernel.scalars[param.slot]! });
     }
-    return { pipeline, words, scalars, groups: grid(groups) };
+    return { pipeline, words, scalars, groups: grid(groups), buffers };
   }
 
   private plan(kernel: Kernel): Plan {
@@ -72,60 +90,90 @@ export class Programs {
   }
 
   private planMap(kernel: LoopKernel): Plan {
-    const threads = 64;
+    const points = sizeOf(kernel.space);
+    const threads = this.software ? 64 : 256;
+    // A software adapter spends microseconds on a workgroup, and has few cores to feed.
+    const each = this.software && points >= 2 ** 17 ? 16 : 1;
     return {
       key: kernelKey(kernel),
       shader: () => mapShader(kernel),
-      constants: { THREADS: threads },
-      groups: Math.ceil(sizeOf(kernel.space) / threads),
+      constants: { THREADS: threads, EACH: each },
+      groups: Math.ceil(points / (threads * each)),
     };
+  }
+
+  private split(kernel: LoopKernel): Split | undefined {
+    if (kernel.inner === 0) return undefined;
+    const rows = rowCount(kernel);
+    const length = rowLength(kernel);
+    if (this.software) return rows < 16 && length >= 8192 ? splitRows(kernel, 64) : undefined;
+    if (rows >= 256 || length < 16384) return undefined;
+    return splitRows(kernel, clamp(1024 / rows, 8, length / 1024));
   }
 
   private planRows(kernel: LoopKernel): Plan {
     const rows = rowCount(kernel);
-    const length = rowLength(kernel);
-    const { threads, lanes, interleaved } = this.rowLanes(kernel, rows, length);
+    const [threads, lanes, interleaved] = this.rowLanes(kernel, rows, rowLength(kernel));
     return {
       key: kernelKey(kernel),
       shader: () => rowsShader(kernel),
-      constants: { THREADS: threads, LANES: lanes, INTERLEAVED: interleaved ? 1 : 0 },
+      constants: { THREADS: threads, LANES: lanes, INTERLEAVED: Number(interleaved) },
       groups: Math.ceil(rows / (threads / lanes)),
     };
   }
 
-  private rowLanes(kernel: LoopKernel, rows: number, length: number): { threads: number; lanes: number; interleaved: boolean } {
+  /** Threads a workgroup, lanes a row, and whether neighbouring threads take neighbouring rows. */
+  private rowLanes(kernel: LoopKernel, rows: number, length: number): [number, number, boolean] {
+    // Barriers cost a software adapter more than anything else.
+    if (this.software) return rows < 4 && length >= 1024 ? [4, 4, false] : [rows < 256 ? 16 : 64, 1, false];
+    // Each reduction of a pass takes four bytes a thread of workgroup memory.
     const widest = Math.max(1, ...passes(kernel).map((p) => p.length));
     const threads = widest > 8 ? 64 : 256;
-    if (this.software) return rows >= 64 || length < 64 ? { threads: 16, lanes: 1, interleaved: false } : { threads: 64, lanes: 64, interleaved: false };
-    let lanes = 1;
-    while (lanes < threads && lanes * 4 < length) lanes *= 2;
-    return { threads, lanes, interleaved: false };
+    if (rowsAreAdjacent(kernel)) {
+      const lanes = powerOfTwo(Math.min(65536 / rows, length / 8));
+      return [threads, clamp(lanes, 1, threads / 16), true];
+    }
+    return [threads, clamp(powerOfTwo(length / 4), 1, threads), false];
+  }
+
+  /** Products that are better made by the row kernels. */
+  private narrowMatmul(kernel: MatmulKernel): LoopKernel | undefined {
+    const [m, n] = [kernel.space.at(-2)!, kernel.space.at(-1)!];
+    const few = sizeOf(kernel.space) <= (this.software ? 32 : 1024) && kernel.k >= 1024;
+    return few || (!this.software && Math.min(m, n) <= 2) ? asReduction(kernel) : undefined;
   }
 
   private planMatmul(kernel: MatmulKernel): Plan {
     const [m, n] = [kernel.space.at(-2)!, kernel.space.at(-1)!];
-    const batches = batchCount(kernel);
-    if (this.software || Math.max(m, n) <= 16) {
-      const tile = m * n >= 128 * 128 ? { rows: 16, fours: 2 } : { rows: 8, fours: 1 };
-      const [x, y] = [8, 1];
-      return {
-        key: `registers ${tile.rows} ${tile.fours} ${kernelKey(kernel)}`,
-        shader: () => matmulShader(kernel, matmulRegisters, tile),
-        constants: { THREADS_X: x, THREADS_Y: y },
-        groups: batches * Math.ceil(m / (tile.rows * y)) * Math.ceil(n / (4 * tile.fours * x)),
-      };
+    const plan = (skeleton: string, rows: number, fours: number, across: number, down: number, constants: Constants): Plan => ({
+      key: `${skeleton === matmulTiled ? 'tiled' : 'registers'} ${rows} ${fours} ${kernelKey(kernel)}`,
+      shader: () => matmulShader(kernel, skeleton, { rows, fours }),
+      constants,
+      groups: batchCount(kernel) * Math.ceil(m / down) * Math.ceil(n / across),
+    });
+    if (this.software || Math.min(m, n) <= 16) {
+      const large = m * n >= 128 * 128 && m >= 16;
+      const rows = large ? 16 : clamp(powerOfTwo(m), 1, 8);
+      const fours = large ? 2 : 1;
+      // Neighbouring threads take neighbouring columns: four of them fill a vector of the adapters we know.
+      const threads = this.software ? 8 : 64;
+      const x = clamp(powerOfTwo(n / (4 * fours)), 1, threads);
+      const y = threads / x;
+      return plan(matmulRegisters, rows, fours, 4 * fours * x, rows * y, { THREADS_X: x, THREADS_Y: y });
     }
-    const side = Math.ceil(m / 64) * Math.ceil(n / 64) * batches < 128 ? 8 : 16;
-    const tile = { rows: 1, fours: 1 };
+    // The larger tile re-uses more, the smaller one fills the device sooner.
+    const tiles = (side: number): number => batchCount(kernel) * Math.ceil(m / side) * Math.ceil(n / side);
+    const [side, blocks, depth] = tiles(128) >= 128 ? [16, 2, 8] : tiles(64) >= 128 ? [16, 1, 16] : [8, 1, 32];
     const byDepth = (input: number, dim: number): number => {
       const { access } = kernel.inputs[input]!;
-      return access.mode === 'direct' && access.strides.at(dim) === 1 ? 1 : 0;
+      return Number(access.mode === 'direct' && access.strides.at(dim) === 1);
     };
-    return {
-      key: `tiled ${tile.rows} ${tile.fours} ${kernelKey(kernel)}`,
-      shader: () => matmulShader(kernel, matmulTiled, tile),
-      constants: { SIDE: side, DEPTH: side === 8 ? 32 : 16, A_BY_DEPTH: byDepth(0, -1), B_BY_DEPTH: byDepth(1, -2) },
-      groups: batches * Math.ceil(m / (4 * tile.rows * side)) * Math.ceil(n / (4 * tile.fours * side)),
-    };
+    const tile = 4 * blocks! * side!;
+    return plan(matmulTiled, blocks!, blocks!, tile, tile, {
+      SIDE: side!,
+      DEPTH: depth!,
+      A_BY_DEPTH: byDepth(0, -1),
+      B_BY_DEPTH: byDepth(1, -2),
+    });
   }
 }

@@ -98,11 +98,15 @@ class WebGPUBackend implements Backend {
     const copies: Upload[] = uploads.map(({ buffer, data }) => ({ memory: use(buffer), data }));
     const jobs: Job[] = [];
     for (const { program, buffers, scalars, label } of launches) {
-      const memories = buffers.map(use);
-      for (const step of (program as WebGPUProgram).steps) {
+      const { steps, scratchBytes } = program as WebGPUProgram;
+      // Released at once: what is submitted later may have it.
+      const scratch = scratchBytes > 0 ? this.pool.allocate(scratchBytes) : undefined;
+      for (const step of steps) {
         if (step.pipeline.ready) waits.add(step.pipeline.ready);
+        const memories = step.buffers.map((from) => use(from === 'scratch' ? scratch! : buffers[from]!));
         jobs.push({ step, memories, scalars, label });
       }
+      if (scratch) this.pool.release(scratch);
     }
     const work = { copies, jobs };
     let inCall = true;

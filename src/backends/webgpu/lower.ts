@@ -1,0 +1,174 @@
+import { contiguousStrides } from '../../core/shape.ts';
+import { add, type Expr, index, load, lt, mul, result, rewrite, select, uniform, walk } from '../../ir/expr.ts';
+import { expressions, type Input, type Kernel, type LoopKernel, type MatmulKernel, type Output } from '../../ir/kernel.ts';
+import { identity, passes, rowCount } from './wgsl/rows.ts';
+
+// Kernels rewritten as other kernels that suit their shapes better.
+
+/** A kernel that does part of the work of another one. */
+export interface Part {
+  readonly kernel: Kernel;
+  /** Where its buffers come from: a binding of the whole kernel, or 'scratch'. */
+  readonly buffers: readonly (number | 'scratch')[];
+  /** Scalars that follow those of the launch. */
+  readonly extra: readonly number[];
+}
+
+export interface Split {
+  readonly parts: readonly Part[];
+  readonly scratchBytes: number;
+}
+
+const uses = (roots: readonly Expr[], op: Expr['op']): boolean => {
+  let found = false;
+  walk(roots, (e) => {
+    found ||= e.op === op;
+  });
+  return found;
+};
+
+/** Changes the strides of direct inputs. */
+const restride = (inputs: readonly Input[], change: (strides: readonly number[], i: number) => readonly number[]): Input[] =>
+  inputs.map((input, i) => {
+    const { access } = input;
+    return access.mode === 'indirect' ? input : { ...input, access: { ...access, strides: change(access.strides, i) } };
+  });
+
+/** Keeps the bindings that are used, in order, and says which they are. */
+function compact(kernel: LoopKernel, extra: readonly number[], scratch: number): Part {
+  const bindings = new Set(kernel.outputs.map((output) => output.binding));
+  walk(expressions(kernel), (e) => {
+    if (e.op === 'load' || e.op === 'loadAt') bindings.add(kernel.inputs[e.value]!.binding);
+  });
+  const used = [...bindings].sort((a, b) => a - b);
+  // An input that nothing loads keeps its place, with any binding.
+  const at = <T extends Input | Output>(x: T): T => ({ ...x, binding: Math.max(0, used.indexOf(x.binding)) });
+  return {
+    kernel: { ...kernel, inputs: kernel.inputs.map(at), outputs: kernel.outputs.map(at), bindings: used.length },
+    buffers: used.map((binding) => (binding === scratch ? 'scratch' : binding)),
+    extra,
+  };
+}
+
+/**
+ * Few long rows in two kernels: the first reduces about `segments` pieces of each row into scratch memory, the second
+ * reduces those. Undefined where that is not possible.
+ */
+export function splitRows(kernel: LoopKernel, segments: number): Split | undefined {
+  const outer = kernel.space.length - kernel.inner;
+  const finals = kernel.outputs.map((output) => output.expr);
+  if (passes(kernel).length !== 1 || kernel.outputs.some((o) => o.level === 'element') || uses(finals, 'position')) return undefined;
+
+  // Leading dims of the row that make enough pieces, or else its first dim in two.
+  let lead = 0;
+  let pieces = 1;
+  while (lead < kernel.inner - 1 && pieces < segments / 4) pieces *= kernel.space[outer + lead++]!;
+  const whole = pieces >= segments / 4 && pieces <= segments * 16;
+  const first = whole ? { ...kernel, inner: kernel.inner - lead } : cutDim(kernel, outer, segments);
+  if (!first) return undefined;
+  if (!whole) pieces = first.space[outer]!;
+
+  const rows = rowCount(kernel) * pieces;
+  const scratch = kernel.bindings;
+  const partialSpace = [...kernel.space.slice(0, outer), pieces];
+  const strides = contiguousStrides(first.space.slice(0, first.space.length - first.inner));
+  const partial = compact(
+    {
+      ...first,
+      kind: 'reduce',
+      outputs: kernel.reductions.map(
+        ({ expr: { dtype } }, i): Output => ({
+          dtype,
+          expr: result(i, dtype),
+          level: 'row',
+          strides,
+          offset: i * rows,
+          binding: scratch,
+        }),
+      ),
+    },
+    whole ? [] : [first.space[outer + 1]!, kernel.space[outer]!],
+    scratch,
+  );
+  const combined = kernel.reductions.map(({ op, expr: { dtype } }, i) => ({ op, expr: load(kernel.inputs.length + i, dtype) }));
+  const scratchInputs = kernel.reductions.map(
+    ({ expr: { dtype } }, i): Input => ({
+      dtype,
+      binding: scratch,
+      access: { mode: 'direct', strides: contiguousStrides(partialSpace), offset: i * rows },
+    }),
+  );
+  const rest = compact(
+    {
+      ...kernel,
+      space: partialSpace,
+      inner: 1,
+      inputs: [...restride(kernel.inputs, (s) => [...s.slice(0, outer), 0]), ...scratchInputs],
+      reductions: combined,
+    },
+    [],
+    scratch,
+  );
+  return { parts: [partial, rest], scratchBytes: 4 * rows * kernel.reductions.length };
+}
+
+/** The dim as two, [pieces, length], with a guard where they hold more than it does. */
+function cutDim(kernel: LoopKernel, dim: number, segments: number): LoopKernel | undefined {
+  const size = kernel.space[dim]!;
+  const length = Math.ceil(size / Math.min(segments, size));
+  const pieces = Math.ceil(size / length);
+  const exact = pieces * length === size;
+  const indirect = kernel.inputs.some((input) => input.access.mode === 'indirect');
+  // A guard does not keep an index check from failing, nor does `position` survive one.
+  if (!exact && (indirect || uses(expressions(kernel), 'position'))) return undefined;
+  const slot = kernel.scalars.length;
+  const at = add(mul(index(dim), uniform(slot, 'int32')), index(dim + 1));
+  const exprs = rewrite(
+    kernel.reductions.map((r) => r.expr),
+    (e) => (e.op === 'index' && e.value >= dim ? (e.value === dim ? at : index(e.value + 1)) : undefined),
+  );
+  return {
+    ...kernel,
+    space: [...kernel.space.slice(0, dim), pieces, length, ...kernel.space.slice(dim + 1)],
+    inputs: restride(kernel.inputs, (s) => [...s.slice(0, dim), s[dim]! * length, ...s.slice(dim)]),
+    reductions: kernel.reductions.map((r, i) => {
+      const guarded = select(lt(at, uniform(slot + 1, 'int32')), exprs[i]!, identity(r));
+      return { ...r, expr: exact ? exprs[i]! : guarded };
+    }),
+    scalars: [...kernel.scalars, 'int32', 'int32'],
+  };
+}
+
+/** A matmul as a reduction over the depth: for products of vectors, and few elements of great depth. */
+export function asReduction(kernel: MatmulKernel): LoopKernel | undefined {
+  if (uses(expressions(kernel), 'position')) return undefined;
+  const outer = kernel.space.length - 2;
+  const inputs = restride(kernel.inputs, (s, i) => {
+    const [x, y] = [s[outer]!, s[outer + 1]!];
+    const batch = s.slice(0, outer);
+    return i === 0 ? [...batch, x, 0, y] : i === 1 ? [...batch, 0, y, x] : [...s, 0];
+  });
+  return {
+    kind: 'reduce',
+    space: [...kernel.space, kernel.k],
+    inner: 1,
+    inputs,
+    reductions: [{ op: 'sum', expr: mul(load(0, 'float32'), load(1, 'float32')) }],
+    outputs: kernel.outputs.map((output) => ({ ...output, level: 'row' })),
+    scalars: kernel.scalars,
+    bindings: kernel.bindings,
+  };
+}
+
+
+/** True where neighbouring rows, not neighbouring elements of a row, lie side by side in most inputs. */
+export function rowsAreAdjacent(kernel: LoopKernel): boolean {
+  const outer = kernel.space.length - kernel.inner;
+  let votes = 0;
+  for (const { access } of kernel.inputs) {
+    if (access.mode === 'indirect' || outer === 0) continue;
+    if (access.strides.slice(outer).every((s) => s === 0)) continue;
+    votes += access.strides.at(-1) === 1 ? -1 : access.strides[outer - 1] === 1 ? 1 : 0;
+  }
+  return votes > 0;
+}

@@ -1,0 +1,36 @@
+import { binaryCrossEntropyWithLogits, type BinaryCrossEntropyOptions, crossEntropy, type CrossEntropyOptions, type LossOptions, mseLoss } from '../ops/losses.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { Module } from './module.ts';
+
+/** Cross-entropy of logits against class indices or probabilities (`torch.nn.CrossEntropyLoss`); see `functional.crossEntropy`. */
+export class CrossEntropyLoss extends Module<readonly [Tensor, Tensor]> {
+  constructor(private readonly options: CrossEntropyOptions = {}) {
+    super();
+  }
+
+  override forward(input: Tensor, target: Tensor): Tensor {
+    return crossEntropy(input, target, this.options);
+  }
+}
+
+/** Squared differences (`torch.nn.MSELoss`); see `functional.mseLoss`. */
+export class MSELoss extends Module<readonly [Tensor, Tensor]> {
+  constructor(private readonly options: LossOptions = {}) {
+    super();
+  }
+
+  override forward(input: Tensor, target: Tensor): Tensor {
+    return mseLoss(input, target, this.options);
+  }
+}
+
+/** Binary cross-entropy of logits (`torch.nn.BCEWithLogitsLoss`); see `functional.binaryCrossEntropyWithLogits`. */
+export class BCEWithLogitsLoss extends Module<readonly [Tensor, Tensor]> {
+  constructor(private readonly options: BinaryCrossEntropyOptions = {}) {
+    super();
+  }
+
+  override forward(input: Tensor, target: Tensor): Tensor {
+    return binaryCrossEntropyWithLogits(input, target, this.options);
+  }
+}
