@@ -1,9 +1,10 @@
-// Each thread visits EACH points, THREADS apart, so that neighbouring threads are always at neighbouring points. Groups
-// count up along x, then y, then z, since one dimension holds only 65,535 of them.
+// Each thread takes EACH steps, THREADS apart, so that neighbouring threads are always at neighbouring steps. A step is a
+// point, or four of them where everything lies contiguous. Groups count up along x, then y, then z, since one dimension
+// holds only 65,535 of them.
 //
 // Defined elsewhere:
-//   params.points                the number of points
-//   compute(position)            loads, computes and stores everything at a point
+//   params.steps       the number of steps
+//   compute(step)      loads, computes and stores everything at the points of a step
 
 override THREADS: u32 = 64;
 override EACH: u32 = 1;
@@ -15,8 +16,8 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let first = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS * EACH + thread;
-  let end = min(params.points, first + THREADS * EACH);
-  for (var position = first; position < end; position += THREADS) {
-    compute(position);
+  let end = min(params.steps, first + THREADS * EACH);
+  for (var step = first; step < end; step += THREADS) {
+    compute(step);
   }
 }

@@ -1,7 +1,9 @@
 import { TensorloomError, UnsupportedError } from '../core/errors.ts';
 import { showShape } from '../core/shape.ts';
 import { checkOptions, tensor } from '../ops/creation.ts';
-import { tensorsIn } from '../tensor/scope.ts';
+import { mul } from '../ops/elementwise.ts';
+import { sum } from '../ops/structure.ts';
+import { tidy } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { grad } from './grad.ts';
 
@@ -37,54 +39,49 @@ export async function gradcheck(
   const exact = device.backend.precision === 'float64';
   const { eps = exact ? 1e-6 : 1e-2, atol = exact ? 1e-6 : 1e-2, rtol = exact ? 1e-5 : 1e-2 } = options;
   const values = await Promise.all(inputs.map(async (x) => Float64Array.from(await x.numbers('gradcheck'))));
-  const made: Tensor[] = [];
-  const track = <T extends Tensor>(x: T): T => {
-    made.push(x);
-    return x;
+  const leaves = (moved: readonly Float64Array[]): Tensor[] =>
+    inputs.map((x, i) =>
+      tensor(moved[i] ?? [], { shape: x.shape, dtype: x.dtype, device, requiresGrad: x.dtype === 'float32' }),
+    );
+  // A weight for each element of the output, none like another, so that errors do not cancel.
+  const weighted = (args: readonly Tensor[]): Tensor => {
+    const y = fn(...args);
+    const weights = Float64Array.from({ length: y.size }, (_, i) => 0.5 + ((i * 0.618034) % 1));
+    return sum(mul(y, tensor(weights, { shape: y.shape, device })));
   };
-  const leaf = (i: number, data: Float64Array): Tensor => {
-    const x = inputs[i]!;
-    return track(tensor(data, { shape: x.shape, dtype: x.dtype, device, requiresGrad: x.dtype === 'float32' }));
+  const evaluate = async (moved: readonly Float64Array[]): Promise<number> => {
+    const out = tidy(() => weighted(leaves(moved)).detach());
+    try {
+      return Number((await out.numbers('gradcheck'))[0]);
+    } finally {
+      out.dispose();
+    }
   };
+  const gradients = tidy(() => {
+    const watched = leaves(values);
+    const floats = watched.filter((x) => x.requiresGrad);
+    const found = grad([weighted(watched)], floats, { allowUnused: true });
+    return floats.map((x, f) => ({ input: watched.indexOf(x), gradient: found[f]?.detach() }));
+  });
   try {
-    // A weight for each element of the output, none like another, so that errors do not cancel.
-    let weights: Tensor | undefined;
-    const weighted = (args: Tensor[]): Tensor => {
-      const y = track(fn(...args));
-      weights ??= track(
-        tensor(
-          Float64Array.from({ length: y.size }, (_, i) => 0.5 + ((i * 0.618034) % 1)),
-          { shape: y.shape, device },
-        ),
-      );
-      return track(track(y.mul(weights)).sum());
-    };
-    const leaves = values.map((v, i) => leaf(i, v));
-    const floats = leaves.filter((x) => x.requiresGrad);
-    const gradients = grad([weighted(leaves)], floats, { allowUnused: true }).map(track);
-    const analytic = await Promise.all(gradients.map((g) => g.numbers('gradcheck')));
-    for (let f = 0; f < floats.length; f++) {
-      const i = leaves.indexOf(floats[f]!);
-      for (let k = 0; k < values[i]!.length; k++) {
-        const at = async (delta: number): Promise<number> => {
-          const moved = values.map((v, j) => {
-            const copy = v.slice();
-            if (j === i) copy[k]! += delta;
-            return leaf(j, copy);
-          });
-          return (await weighted(moved).numbers('gradcheck'))[0]!;
-        };
+    for (const { input, gradient } of gradients) {
+      const analytic = await gradient?.numbers('gradcheck');
+      const value = values[input];
+      if (!analytic || !value) continue;
+      for (let k = 0; k < value.length; k++) {
+        const at = (delta: number): Promise<number> =>
+          evaluate(values.map((v, j) => (j === input ? v.map((e, i) => (i === k ? e + delta : e)) : v)));
         const numeric = ((await at(eps)) - (await at(-eps))) / (2 * eps);
-        const got = analytic[f]![k]!;
+        const got = analytic[k] ?? Number.NaN;
         if (!(Math.abs(got - numeric) <= atol + rtol * Math.abs(numeric)))
           throw new TensorloomError(
-            `gradcheck: input ${i} of shape ${showShape(inputs[i]!.shape)}, element ${k}: the gradient is ${got}, central differences give ${numeric} ` +
+            `gradcheck: input ${input} of shape ${showShape(inputs[input]?.shape ?? [])}, element ${k}: the gradient is ${got}, central differences give ${numeric} ` +
               `(eps ${eps}, allowed ${atol} + ${rtol} relative); check the gradient rule`,
           );
       }
     }
     return true;
   } finally {
-    for (const x of tensorsIn(made)) x.dispose();
+    for (const { gradient } of gradients) gradient?.dispose();
   }
 }

@@ -29,7 +29,8 @@ export class Table {
    */
   column(name: string): Float64Array {
     const values = this.values[this.names.indexOf(name)];
-    if (!values) throw new UnsupportedError(`Table.column: there is no column ${name}; there are ${this.names.join(', ')}`);
+    if (!values)
+      throw new UnsupportedError(`Table.column: there is no column ${name}; there are ${this.names.join(', ')}`);
     return values;
   }
 
@@ -60,7 +61,10 @@ function fields(line: string, delimiter: string, number: number): string[] {
       at = end < 0 ? line.length : end;
     }
     if (at === line.length) return out;
-    if (!line.startsWith(delimiter, at)) throw new FormatError(`readCsv: line ${number}: a quoted field goes on after its closing quote, at character ${at + 1}`);
+    if (!line.startsWith(delimiter, at))
+      throw new FormatError(
+        `readCsv: line ${number}: a quoted field goes on after its closing quote, at character ${at + 1}`,
+      );
     at += delimiter.length;
   }
 }
@@ -81,7 +85,9 @@ export function readCsv(text: string, options: CsvOptions = {}): Table {
   const { header = true, delimiter = ',' } = options;
   if (typeof text !== 'string') throw new FormatError(`readCsv: expected the text of a file, got ${describe(text)}`);
   if (typeof delimiter !== 'string' || delimiter.length === 0 || delimiter.includes('"'))
-    throw new UnsupportedError(`readCsv: the delimiter ${describe(delimiter)} separates nothing; use a comma, a semicolon or a tab`);
+    throw new UnsupportedError(
+      `readCsv: the delimiter ${describe(delimiter)} separates nothing; use a comma, a semicolon or a tab`,
+    );
   const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/);
   while (lines.length > 0 && lines[lines.length - 1]?.trim() === '') lines.pop();
   const [head] = lines;
@@ -89,7 +95,8 @@ export function readCsv(text: string, options: CsvOptions = {}): Table {
   const first = fields(head, delimiter, 1);
   const names = header ? first.map((name) => name.trim()) : first.map((_, i) => String(i));
   const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (twice !== undefined) throw new FormatError(`readCsv: line 1: two columns are called "${twice}"; columns need names of their own`);
+  if (twice !== undefined)
+    throw new FormatError(`readCsv: line 1: two columns are called "${twice}"; columns need names of their own`);
   const start = header ? 1 : 0;
   const length = lines.length - start;
   const values = names.map(() => new Float64Array(length));
@@ -97,11 +104,15 @@ export function readCsv(text: string, options: CsvOptions = {}): Table {
     const number = row + start + 1;
     const found = fields(lines[row + start] ?? '', delimiter, number);
     if (found.length !== names.length)
-      throw new FormatError(`readCsv: line ${number} has ${found.length} fields where line 1 has ${names.length}; every line needs one for each column`);
+      throw new FormatError(
+        `readCsv: line ${number} has ${found.length} fields where line 1 has ${names.length}; every line needs one for each column`,
+      );
     found.forEach((field, c) => {
       const value = field.trim() === '' ? Number.NaN : Number(field);
       if (!Number.isFinite(value))
-        throw new FormatError(`readCsv: line ${number}, column "${names[c]}": "${field}" is no finite number; replace or remove it first`);
+        throw new FormatError(
+          `readCsv: line ${number}, column "${names[c]}": "${field}" is no finite number; replace or remove it first`,
+        );
       const column = values[c];
       if (column) column[row] = value;
     });

@@ -1,5 +1,5 @@
-import { FormatError, IndexError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { type DType, isDType } from '../core/dtype.ts';
+import { FormatError, IndexError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { type Shape, showShape, sizeOf } from '../core/shape.ts';
 import { type NestedNumbers, tensor } from '../ops/creation.ts';
 import { stack } from '../ops/joins.ts';
@@ -64,7 +64,8 @@ const isTyped = (x: unknown): x is TypedRows => ArrayBuffer.isView(x) && !(x ins
 export const isRows = (x: unknown): x is Rows =>
   x instanceof Tensor ||
   isTyped(x) ||
-  (Array.isArray(x) && (x.length === 0 || typeof x[0] === 'number' || typeof x[0] === 'boolean' || Array.isArray(x[0]))) ||
+  (Array.isArray(x) &&
+    (x.length === 0 || typeof x[0] === 'number' || typeof x[0] === 'boolean' || Array.isArray(x[0]))) ||
   (typeof x === 'object' && x !== null && 'data' in x && 'shape' in x);
 
 /** @internal Rows of one kind: on a device, or on the host with a shape. */
@@ -76,25 +77,43 @@ export function asRows(op: string, rows: Rows): Tensor | HostRows {
   }
   if (isTyped(rows)) return { data: rows, shape: [rows.length] };
   if (Array.isArray(rows)) return nestedRows(op, rows);
-  if (!isRows(rows)) throw new FormatError(`${op}: ${describe(rows)} are no samples; give a tensor, a typed array, nested arrays, or { data, shape }`);
+  if (!isRows(rows))
+    throw new FormatError(
+      `${op}: ${describe(rows)} are no samples; give a tensor, a typed array, nested arrays, or { data, shape }`,
+    );
   const { data, shape, dtype } = rows as HostRows;
-  if (!isTyped(data)) throw new FormatError(`${op}: the data of { data, shape } is ${describe(data)}; it must be a typed array`);
-  if (dtype !== undefined && !isDType(dtype)) throw new FormatError(`${op}: ${describe(dtype)} is no dtype; use 'float32', 'int32', 'uint32' or 'bool'`);
+  if (!isTyped(data))
+    throw new FormatError(`${op}: the data of { data, shape } is ${describe(data)}; it must be a typed array`);
+  if (dtype !== undefined && !isDType(dtype))
+    throw new FormatError(`${op}: ${describe(dtype)} is no dtype; use 'float32', 'int32', 'uint32' or 'bool'`);
   if (shape.length === 0 || sizeOf(shape) !== data.length)
-    throw new ShapeError(`${op}: ${data.length} elements do not fill the shape ${showShape(shape)}; the first size is the number of rows`);
+    throw new ShapeError(
+      `${op}: ${data.length} elements do not fill the shape ${showShape(shape)}; the first size is the number of rows`,
+    );
   return { data, shape, ...(dtype && { dtype }) };
 }
 
 /** Nested arrays as float32 rows (bools stay bools); says where they are ragged. */
 function nestedRows(op: string, rows: readonly NestedNumbers[]): HostRows {
   const shape: number[] = [];
-  for (let level: NestedNumbers | undefined = rows; Array.isArray(level); level = (level as readonly NestedNumbers[])[0]) shape.push(level.length);
+  for (
+    let level: NestedNumbers | undefined = rows;
+    Array.isArray(level);
+    level = (level as readonly NestedNumbers[])[0]
+  )
+    shape.push(level.length);
   const data = new Float32Array(sizeOf(shape));
   let at = 0;
   let bools = 0;
   const go = (x: NestedNumbers, depth: number, path: string): void => {
-    if (Array.isArray(x) ? x.length !== shape[depth] : depth !== shape.length || (typeof x !== 'number' && typeof x !== 'boolean'))
-      throw new FormatError(`${op}: row ${path || '(all)'} is not like the first one, which has the shape ${showShape(shape.slice(Math.max(1, depth)))}; make all rows alike`);
+    if (
+      Array.isArray(x)
+        ? x.length !== shape[depth]
+        : depth !== shape.length || (typeof x !== 'number' && typeof x !== 'boolean')
+    )
+      throw new FormatError(
+        `${op}: row ${path || '(all)'} is not like the first one, which has the shape ${showShape(shape.slice(Math.max(1, depth)))}; make all rows alike`,
+      );
     if (Array.isArray(x)) {
       x.forEach((y: NestedNumbers, i) => {
         go(y, depth + 1, `${path}[${i}]`);
@@ -176,7 +195,8 @@ export function collate<B extends Batch>(samples: readonly Sample<B>[], device?:
       stack(
         samples.map((sample) => {
           const value: Tensor | TypedRows | NestedNumbers | undefined = sample[name];
-          if (value === undefined) throw new FormatError(`DataLoader: a sample has no ${name}, which the first one has`);
+          if (value === undefined)
+            throw new FormatError(`DataLoader: a sample has no ${name}, which the first one has`);
           return value instanceof Tensor ? value : tensor(value, device ? { device } : {});
         }),
       );
@@ -204,19 +224,25 @@ export class TensorDataset<B extends Batch = XY> extends Dataset<B> {
   constructor(first: Rows | { readonly [K in keyof B]: Rows }, y?: Rows) {
     super();
     const named = isRows(first) ? { x: first, ...(y !== undefined && { y }) } : first;
-    this.fields = Object.entries<Rows>(named as Readonly<Record<string, Rows>>).map(([name, rows]) => [name, asRows('TensorDataset', rows)]);
+    this.fields = Object.entries<Rows>(named as Readonly<Record<string, Rows>>).map(([name, rows]) => [
+      name,
+      asRows('TensorDataset', rows),
+    ]);
     const [head] = this.fields;
     if (!head) throw new UnsupportedError('TensorDataset: there are no rows; give inputs and targets');
     this.length = countRows(head[1]);
     for (const [name, rows] of this.fields)
       if (countRows(rows) !== this.length)
-        throw new ShapeError(`TensorDataset: ${head[0]} has ${this.length} rows and ${name} has ${countRows(rows)}; each sample needs one of both`);
+        throw new ShapeError(
+          `TensorDataset: ${head[0]} has ${this.length} rows and ${name} has ${countRows(rows)}; each sample needs one of both`,
+        );
   }
 
   override get(index: number): Sample<B> {
     if (!Number.isInteger(index) || index < 0 || index >= this.length)
       throw new IndexError(`TensorDataset: there is no sample ${index}; use 0 to ${this.length - 1}`);
-    const row = (rows: Tensor | HostRows): Tensor => compose('TensorDataset', () => pickRows('TensorDataset', rows, Int32Array.of(index), undefined).squeeze(0));
+    const row = (rows: Tensor | HostRows): Tensor =>
+      compose('TensorDataset', () => pickRows('TensorDataset', rows, Int32Array.of(index), undefined).squeeze(0));
     return Object.fromEntries(this.fields.map(([name, rows]) => [name, row(rows)])) as unknown as Sample<B>;
   }
 
@@ -243,7 +269,8 @@ export class Subset<B extends Batch = XY> extends Dataset<B> {
     super();
     this.indices = Int32Array.from(indices);
     const wrong = this.indices.find((i) => i < 0 || i >= dataset.length);
-    if (wrong !== undefined) throw new IndexError(`Subset: there is no sample ${wrong}; the dataset has ${dataset.length}`);
+    if (wrong !== undefined)
+      throw new IndexError(`Subset: there is no sample ${wrong}; the dataset has ${dataset.length}`);
   }
 
   get length(): number {
@@ -255,7 +282,10 @@ export class Subset<B extends Batch = XY> extends Dataset<B> {
   }
 
   override batch(indices: Int32Array, device?: Device): Promise<B> {
-    return this.dataset.batch(indices.map((i) => this.place(i)), device);
+    return this.dataset.batch(
+      indices.map((i) => this.place(i)),
+      device,
+    );
   }
 
   private place(index: number): number {

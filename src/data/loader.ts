@@ -55,11 +55,14 @@ export class DataLoader<B extends Batch = XY> implements AsyncIterable<B> {
     readonly dataset: Dataset<B>,
     options: DataLoaderOptions<B> = {},
   ) {
-    if (!(dataset instanceof Dataset)) throw new UnsupportedError(`DataLoader: ${describe(dataset)} is no dataset; wrap tensors in a TensorDataset`);
+    if (!(dataset instanceof Dataset))
+      throw new UnsupportedError(`DataLoader: ${describe(dataset)} is no dataset; wrap tensors in a TensorDataset`);
     checkOptions('DataLoader', options, ['batchSize', 'shuffle', 'dropLast', 'device', 'collate']);
     const { batchSize = 1 } = options;
     if (!Number.isInteger(batchSize) || batchSize < 1)
-      throw new UnsupportedError(`DataLoader: batchSize is ${describe(batchSize)}, but it must be a whole number of at least 1`);
+      throw new UnsupportedError(
+        `DataLoader: batchSize is ${describe(batchSize)}, but it must be a whole number of at least 1`,
+      );
     this.batchSize = batchSize;
     this.options = options;
   }
@@ -73,7 +76,9 @@ export class DataLoader<B extends Batch = XY> implements AsyncIterable<B> {
   async *[Symbol.asyncIterator](): AsyncGenerator<B, void, undefined> {
     const { shuffle = false, device, collate } = this.options;
     const indices = order(this.dataset.length, shuffle);
-    const loan = new Loan('by its DataLoader, which went on or ended; use the batch before, or call keep() on its tensors');
+    const loan = new Loan(
+      'by its DataLoader, which went on or ended; use the batch before, or call keep() on its tensors',
+    );
     const batches = this.length;
     try {
       for (let b = 0; b < batches; b++) {

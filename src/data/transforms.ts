@@ -1,6 +1,6 @@
-import { IndexError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { noGrad } from '../autograd/grad.ts';
-import { checkOptions, eye, tensor, type TensorOptions } from '../ops/creation.ts';
+import { IndexError, ShapeError, UnsupportedError } from '../core/errors.ts';
+import { checkOptions, eye, type TensorOptions, tensor } from '../ops/creation.ts';
 import { add, div, eq, mul, sub } from '../ops/elementwise.ts';
 import { where } from '../ops/functions.ts';
 import { compose, describe } from '../ops/record.ts';
@@ -33,22 +33,35 @@ export type Part<R extends Rows> = R extends Tensor ? Tensor : HostRows;
  * const [xTrain, xTest, yTrain, yTest] = tl.data.trainTestSplit(tl.randn([100, 4]), tl.randint(0, 3, [100]), { testSize: 0.2 });
  * ```
  */
-export function trainTestSplit<X extends Rows, Y extends Rows>(x: X, y: Y, options: SplitOptions = {}): [Part<X>, Part<X>, Part<Y>, Part<Y>] {
+export function trainTestSplit<X extends Rows, Y extends Rows>(
+  x: X,
+  y: Y,
+  options: SplitOptions = {},
+): [Part<X>, Part<X>, Part<Y>, Part<Y>] {
   const op = 'trainTestSplit';
   checkOptions(op, options, ['testSize', 'shuffle']);
   const { testSize = 0.25, shuffle = true } = options;
   const xs = asRows(op, x);
   const ys = asRows(op, y);
   const n = countRows(xs);
-  if (countRows(ys) !== n) throw new ShapeError(`${op}: x has ${n} rows and y has ${countRows(ys)}; each sample needs one of both`);
+  if (countRows(ys) !== n)
+    throw new ShapeError(`${op}: x has ${n} rows and y has ${countRows(ys)}; each sample needs one of both`);
   // A share is rounded up, as scikit-learn does.
   const test = testSize < 1 ? Math.ceil(n * testSize) : testSize;
   if (!Number.isInteger(test) || test < 1 || test >= n)
-    throw new UnsupportedError(`${op}: testSize ${describe(testSize)} of ${n} samples leaves a part empty; give a share between 0 and 1, or a whole number below ${n}`);
+    throw new UnsupportedError(
+      `${op}: testSize ${describe(testSize)} of ${n} samples leaves a part empty; give a share between 0 and 1, or a whole number below ${n}`,
+    );
   const all = order(n, shuffle);
   const parts = [all.slice(0, n - test), all.slice(n - test)] as const;
-  const pick = (rows: Tensor | HostRows, part: Int32Array): Tensor | HostRows => (rows instanceof Tensor ? pickRows(op, rows, part, undefined) : pickHost(rows, part));
-  return compose(op, () => [pick(xs, parts[0]), pick(xs, parts[1]), pick(ys, parts[0]), pick(ys, parts[1])]) as [Part<X>, Part<X>, Part<Y>, Part<Y>];
+  const pick = (rows: Tensor | HostRows, part: Int32Array): Tensor | HostRows =>
+    rows instanceof Tensor ? pickRows(op, rows, part, undefined) : pickHost(rows, part);
+  return compose(op, () => [pick(xs, parts[0]), pick(xs, parts[1]), pick(ys, parts[0]), pick(ys, parts[1])]) as [
+    Part<X>,
+    Part<X>,
+    Part<Y>,
+    Part<Y>,
+  ];
 }
 
 /**
@@ -78,7 +91,8 @@ export class StandardScaler {
   /** Learns mean and deviation of each column. */
   fit(x: Tensor): this {
     x.alive('StandardScaler.fit');
-    if (x.ndim === 0 || countRows(x) === 0) throw new ShapeError('StandardScaler.fit: there are no rows; give a tensor of one row a sample');
+    if (x.ndim === 0 || countRows(x) === 0)
+      throw new ShapeError('StandardScaler.fit: there are no rows; give a tensor of one row a sample');
     const found = compose('StandardScaler', () =>
       noGrad(() => {
         const deviation = std(x, { dim: 0, correction: 0 });
@@ -121,7 +135,8 @@ export class StandardScaler {
   }
 
   private fitted(op: string): readonly [Tensor, Tensor] {
-    if (!this.means || !this.scales) throw new UnsupportedError(`StandardScaler.${op}: it was not fitted yet; call fit(x) first`);
+    if (!this.means || !this.scales)
+      throw new UnsupportedError(`StandardScaler.${op}: it was not fitted yet; call fit(x) first`);
     return [this.means, this.scales];
   }
 }
@@ -140,15 +155,22 @@ export function oneHot(labels: Tensor | ArrayLike<number>, classes?: number, opt
   if (classes !== undefined && (!Number.isInteger(classes) || classes < 1))
     throw new UnsupportedError(`oneHot: ${describe(classes)} classes; it must be a whole number of at least 1`);
   if (labels instanceof Tensor) {
-    if (classes === undefined) throw new UnsupportedError('oneHot: give the number of classes; what labels a tensor holds is known on its device only');
+    if (classes === undefined)
+      throw new UnsupportedError(
+        'oneHot: give the number of classes; what labels a tensor holds is known on its device only',
+      );
     return compose('oneHot', () =>
-      reshape(indexSelect(eye(classes, { device: labels.device, ...options }), 0, reshape(labels, [-1])), [...labels.shape, classes]),
+      reshape(indexSelect(eye(classes, { device: labels.device, ...options }), 0, reshape(labels, [-1])), [
+        ...labels.shape,
+        classes,
+      ]),
     );
   }
   const list = Array.from(labels);
   const n = classes ?? list.reduce((most, label) => Math.max(most, label + 1), 0);
   const wrong = list.findIndex((label) => !Number.isInteger(label) || label < 0 || label >= n);
-  if (wrong >= 0) throw new IndexError(`oneHot: label ${wrong} is ${list[wrong]}; labels are whole numbers from 0 to ${n - 1}`);
+  if (wrong >= 0)
+    throw new IndexError(`oneHot: label ${wrong} is ${list[wrong]}; labels are whole numbers from 0 to ${n - 1}`);
   const data = new Float32Array(list.length * n);
   list.forEach((label, i) => {
     data[i * n + label] = 1;

@@ -106,11 +106,11 @@ export function kernelKey(k: Kernel): string {
     const a = x.access;
     if (a.mode === 'indirect') return `${x.dtype}@${x.binding}i${a.shape.length}${a.check ?? ''}`;
     const operand = k.kind === 'matmul' && i < 2;
-    return `${x.dtype}@${x.binding}${operand ? 'o' : strideClass(k.space, a.strides)[0]}`;
+    return `${x.dtype}@${x.binding}${operand ? 'o' : strideClass(k.space, a.strides)}`;
   });
   const row = k.kind === 'matmul' ? k.space : k.space.slice(0, k.space.length - k.inner);
   const outputs = k.outputs.map(
-    (o) => `${o.dtype}@${o.binding}${o.level[0]}${strideClass(o.level === 'row' ? row : k.space, o.strides)[0]}`,
+    (o) => `${o.dtype}@${o.binding}${o.level[0]}${strideClass(o.level === 'row' ? row : k.space, o.strides)}`,
   );
   const shape = k.kind === 'matmul' ? '' : `${k.inner} ${k.reductions.map((r) => r.op).join(',')}`;
   return `${k.kind} ${k.space.length} ${shape}|${inputs.join(' ')}|${outputs.join(' ')}|${k.scalars.join(' ')}|${exprKey(expressions(k))}`;

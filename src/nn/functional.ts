@@ -51,7 +51,8 @@ export interface DropoutOptions {
 
 /** @internal Throws unless the value is a probability. */
 export function checkProbability(op: string, p: unknown): void {
-  if (typeof p !== 'number' || !(p >= 0 && p <= 1)) throw new UnsupportedError(`${op}: p is ${describe(p)}, but it must be a probability, from 0 to 1`);
+  if (typeof p !== 'number' || !(p >= 0 && p <= 1))
+    throw new UnsupportedError(`${op}: p is ${describe(p)}, but it must be a probability, from 0 to 1`);
 }
 
 /**

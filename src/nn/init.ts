@@ -44,7 +44,10 @@ export function ones_(x: Tensor): Tensor {
 /** How many inputs an output has and the other way round, as PyTorch counts them: [out, in, window sizes]. */
 function fans(op: string, x: Tensor): { fanIn: number; fanOut: number } {
   const [out = 0, input = 0, ...window] = x.shape;
-  if (x.ndim < 2) throw new ShapeError(`${op}: the tensor of shape ${showShape(x.shape)} has no inputs and outputs to count; it needs at least two dims`);
+  if (x.ndim < 2)
+    throw new ShapeError(
+      `${op}: the tensor of shape ${showShape(x.shape)} has no inputs and outputs to count; it needs at least two dims`,
+    );
   return { fanIn: input * sizeOf(window), fanOut: out * sizeOf(window) };
 }
 
@@ -69,7 +72,9 @@ export function calculateGain(nonlinearity: Nonlinearity, param = 0.01): number 
     case 'selu':
       return 3 / 4;
     default:
-      throw new UnsupportedError(`calculateGain: ${String(nonlinearity)} is unknown; use linear, sigmoid, tanh, relu, leakyRelu or selu`);
+      throw new UnsupportedError(
+        `calculateGain: ${String(nonlinearity)} is unknown; use linear, sigmoid, tanh, relu, leakyRelu or selu`,
+      );
   }
 }
 
@@ -99,7 +104,8 @@ export interface KaimingOptions {
 function kaiming(op: string, x: Tensor, options: KaimingOptions): number {
   checkOptions(op, options, ['a', 'mode', 'nonlinearity']);
   const { a = 0, mode = 'fanIn', nonlinearity = 'leakyRelu' } = options;
-  if (mode !== 'fanIn' && mode !== 'fanOut') throw new UnsupportedError(`${op}: mode ${String(mode)} is unknown; use 'fanIn' or 'fanOut'`);
+  if (mode !== 'fanIn' && mode !== 'fanOut')
+    throw new UnsupportedError(`${op}: mode ${String(mode)} is unknown; use 'fanIn' or 'fanOut'`);
   return calculateGain(nonlinearity, a) / Math.sqrt(fans(op, x)[mode]);
 }
 

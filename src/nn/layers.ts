@@ -43,7 +43,8 @@ export class Linear extends Module {
     super();
     checkOptions('Linear', options, ['bias', 'device']);
     for (const n of [inFeatures, outFeatures])
-      if (!Number.isInteger(n) || n < 1) throw new ShapeError(`Linear: ${describe(n)} features; sizes are whole numbers of at least 1`);
+      if (!Number.isInteger(n) || n < 1)
+        throw new ShapeError(`Linear: ${describe(n)} features; sizes are whole numbers of at least 1`);
     const { bias = true, device } = options;
     const make = (shape: readonly number[]): Tensor => new Parameter(zeros(shape, device ? { device } : {}));
     const bound = 1 / Math.sqrt(inFeatures);
@@ -55,7 +56,9 @@ export class Linear extends Module {
 
   override forward(x: Tensor): Tensor {
     if (x.shape[x.ndim - 1] !== this.inFeatures)
-      throw new ShapeError(`Linear: the input ${showShape(x.shape)} must end in ${this.inFeatures}, the layer's number of inputs; its weight is ${showShape(this.weight.shape)}`);
+      throw new ShapeError(
+        `Linear: the input ${showShape(x.shape)} must end in ${this.inFeatures}, the layer's number of inputs; its weight is ${showShape(this.weight.shape)}`,
+      );
     return linear(x, this.weight, this.bias);
   }
 
@@ -170,7 +173,8 @@ export class Sequential extends Module implements Iterable<Module> {
   constructor(...modules: Module[]) {
     super();
     modules.forEach((module, i) => {
-      if (!(module instanceof Module)) throw new UnsupportedError(`Sequential: argument ${i} is ${describe(module)}, but it must be a module`);
+      if (!(module instanceof Module))
+        throw new UnsupportedError(`Sequential: argument ${i} is ${describe(module)}, but it must be a module`);
       Object.defineProperty(this, i, { value: module, writable: true, enumerable: true, configurable: true });
     });
   }

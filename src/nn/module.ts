@@ -1,6 +1,7 @@
 import { noGrad } from '../autograd/grad.ts';
 import { FormatError, ShapeError, UnsupportedError } from '../core/errors.ts';
-import { sameShape, type Shape, showShape } from '../core/shape.ts';
+import { type Shape, sameShape, showShape } from '../core/shape.ts';
+import type { Rows } from '../data/dataset.ts';
 import { assign_ } from '../ops/assign.ts';
 import { tensor, zeros } from '../ops/creation.ts';
 import { describe } from '../ops/record.ts';
@@ -14,7 +15,7 @@ import {
   type EvaluateOptions,
   evaluate,
   type FitOptions,
-  fit,
+  fit as fitModule,
   type History,
   inMode,
   type Logs,
@@ -22,7 +23,6 @@ import {
   predict,
   trainOnBatch,
 } from './training.ts';
-import type { Rows } from '../data/dataset.ts';
 
 /**
  * A tensor that a module learns (`torch.nn.Parameter`): a leaf on the storage of the given tensor that requires a gradient and
@@ -102,7 +102,8 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
 
   /** Makes a tensor part of the state that is not learned, such as a running mean (`torch.nn.Module.register_buffer`). */
   protected registerBuffer(name: string, value: Tensor): void {
-    if (name in this && !this.#buffers.has(name)) throw new UnsupportedError(`registerBuffer: the module has a property ${name} already; choose another name`);
+    if (name in this && !this.#buffers.has(name))
+      throw new UnsupportedError(`registerBuffer: the module has a property ${name} already; choose another name`);
     this.#buffers.add(name);
     Object.defineProperty(this, name, { value: keep(value), writable: true, enumerable: true, configurable: true });
   }
@@ -214,21 +215,34 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
     for (const [name, to] of own) {
       if (!Object.hasOwn(dict, name)) continue;
       const from: unknown = dict[name];
-      if (!(from instanceof Tensor)) throw new FormatError(`${op}: ${name} is ${describe(from)}; a state dict holds tensors`);
+      if (!(from instanceof Tensor))
+        throw new FormatError(`${op}: ${name} is ${describe(from)}; a state dict holds tensors`);
       from.alive(op);
       to.alive(op);
       if (!sameShape(from.shape, to.shape) || from.dtype !== to.dtype)
-        wrong.push(`${name} is ${from.dtype} ${showShape(from.shape)} there and ${to.dtype} ${showShape(to.shape)} in the module`);
+        wrong.push(
+          `${name} is ${from.dtype} ${showShape(from.shape)} there and ${to.dtype} ${showShape(to.shape)} in the module`,
+        );
       else pairs.push([to, from]);
     }
-    if (wrong.length > 0) throw new ShapeError(`${op}: shapes differ: ${wrong.join('; ')}; build the module with the sizes it was saved with`);
+    if (wrong.length > 0)
+      throw new ShapeError(
+        `${op}: shapes differ: ${wrong.join('; ')}; build the module with the sizes it was saved with`,
+      );
     if (strict && missing.length + unexpected.length > 0) {
-      const lists = [missing.length > 0 ? `missing: ${missing.join(', ')}` : '', unexpected.length > 0 ? `unexpected: ${unexpected.join(', ')}` : ''];
-      throw new FormatError(`${op}: the names differ: ${lists.filter(Boolean).join('; ')}; pass { strict: false } to load what fits`);
+      const lists = [
+        missing.length > 0 ? `missing: ${missing.join(', ')}` : '',
+        unexpected.length > 0 ? `unexpected: ${unexpected.join(', ')}` : '',
+      ];
+      throw new FormatError(
+        `${op}: the names differ: ${lists.filter(Boolean).join('; ')}; pass { strict: false } to load what fits`,
+      );
     }
     const foreign = pairs.find(([to, from]) => to.device !== from.device);
     if (foreign)
-      throw new UnsupportedError(`${op}: the state is on a ${foreign[1].device.name} device, the module on a ${foreign[0].device.name} one; move the module with to()`);
+      throw new UnsupportedError(
+        `${op}: the state is on a ${foreign[1].device.name} device, the module on a ${foreign[0].device.name} one; move the module with to()`,
+      );
     internal(op, () =>
       noGrad(() => {
         for (const [to, from] of pairs) assign_(to, from);
@@ -242,7 +256,8 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
    * optimizer afterwards. All of them move or, on an error, none.
    */
   async to(device: Device): Promise<this> {
-    if (!(device instanceof Device)) throw new UnsupportedError(`to: ${describe(device)} is no device; pass what init() or device() gave`);
+    if (!(device instanceof Device))
+      throw new UnsupportedError(`to: ${describe(device)} is no device; pass what init() or device() gave`);
     const places = this.modules().flatMap((module) => module.#own().map((own) => ({ module, ...own })));
     const old = [...new Set(places.map(({ value }) => value))].filter((value) => value.device !== device);
     const data = await Promise.all(old.map((value) => value.numbers('to')));
@@ -259,9 +274,13 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
     });
     for (const { module, name, value } of places) {
       const copy = moved.get(value);
-      if (copy) Object.defineProperty(module, name, { value: copy, writable: true, enumerable: true, configurable: true });
+      if (copy)
+        Object.defineProperty(module, name, { value: copy, writable: true, enumerable: true, configurable: true });
     }
-    for (const value of old) value.end('by to(device), which moved its module; take the tensor from the module again, and make the optimizer after moving');
+    for (const value of old)
+      value.end(
+        'by to(device), which moved its module; take the tensor from the module again, and make the optimizer after moving',
+      );
     return this;
   }
 
@@ -276,7 +295,9 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
 
   /** The module and those below it, as PyTorch prints them. */
   toString(): string {
-    const children = this.namedChildren().map(([name, child]) => `  (${name}): ${String(child).replaceAll('\n', '\n  ')}`);
+    const children = this.namedChildren().map(
+      ([name, child]) => `  (${name}): ${String(child).replaceAll('\n', '\n  ')}`,
+    );
     const head = `${this.constructor.name}(${this.extra()}`;
     return children.length > 0 ? `${head}\n${children.join('\n')}\n)` : `${head})`;
   }
@@ -292,7 +313,9 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
    */
   summary(inputShape?: Shape): string {
     const named = this.namedModules();
-    const outputs = inputShape ? outputShapes(this as unknown as Module, named, inputShape) : new Map<AnyModule, string>();
+    const outputs = inputShape
+      ? outputShapes(this as unknown as Module, named, inputShape)
+      : new Map<AnyModule, string>();
     const seen = new Set<Tensor>();
     const rows = named.map(([name, module]) => {
       let count = 0;
@@ -304,13 +327,21 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
         seen.add(value);
       }
       const extra = module.children().length > 0 ? '' : module.extra();
-      return [name || '(all)', `${module.constructor.name}${extra ? `(${extra})` : ''}`, ...(inputShape ? [outputs.get(module) ?? ''] : []), shapes.join(', '), count.toLocaleString('en')];
+      return [
+        name || '(all)',
+        `${module.constructor.name}${extra ? `(${extra})` : ''}`,
+        ...(inputShape ? [outputs.get(module) ?? ''] : []),
+        shapes.join(', '),
+        count.toLocaleString('en'),
+      ];
     });
     const head = ['name', 'module', ...(inputShape ? ['output'] : []), 'parameters', 'count'];
     const table = [head, ...rows];
     const widths = head.map((_, c) => Math.max(...table.map((row) => row[c]?.length ?? 0)));
     const line = (row: readonly string[]): string =>
-      row.map((cell, c) => (c === row.length - 1 ? cell.padStart(widths[c] ?? 0) : cell.padEnd(widths[c] ?? 0))).join('  ');
+      row
+        .map((cell, c) => (c === row.length - 1 ? cell.padStart(widths[c] ?? 0) : cell.padEnd(widths[c] ?? 0)))
+        .join('  ');
     const rule = widths.map((w) => '-'.repeat(w)).join('  ');
     const all = this.parameters();
     const total = all.reduce((n, p) => n + p.size, 0);
@@ -347,13 +378,18 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
   fit(this: Module, x: Rows, y: Rows, options?: FitOptions): Promise<History>;
   fit(this: Module, batches: Batches, options?: FitOptions): Promise<History>;
   fit(this: Module, first: Rows | Batches, second?: Rows | FitOptions, third?: FitOptions): Promise<History> {
-    return fit(this, first, second, third);
+    return fitModule(this, first, second, third);
   }
 
   /** The loss and the metrics over given samples, in evaluation mode (Keras `evaluate`). Errors as in `fit`. */
   evaluate(this: Module, x: Rows, y: Rows, options?: EvaluateOptions): Promise<Logs>;
   evaluate(this: Module, batches: Batches, options?: EvaluateOptions): Promise<Logs>;
-  evaluate(this: Module, first: Rows | Batches, second?: Rows | EvaluateOptions, third?: EvaluateOptions): Promise<Logs> {
+  evaluate(
+    this: Module,
+    first: Rows | Batches,
+    second?: Rows | EvaluateOptions,
+    third?: EvaluateOptions,
+  ): Promise<Logs> {
     return evaluate(this, first, second, third);
   }
 
@@ -372,7 +408,11 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
 }
 
 /** Runs the module once on zeros and notes what each module gives. */
-function outputShapes(model: Module, named: readonly (readonly [string, AnyModule])[], inputShape: Shape): Map<AnyModule, string> {
+function outputShapes(
+  model: Module,
+  named: readonly (readonly [string, AnyModule])[],
+  inputShape: Shape,
+): Map<AnyModule, string> {
   const shapes = new Map<AnyModule, string>();
   const restore = inMode(model, false);
   const watched = named.map(([, module]) => module);

@@ -165,7 +165,10 @@ export const div: ((x: Operand, y: Operand, options?: DivOptions) => Tensor) & W
   () => [quotient, quotientFloor, quotientTrunc],
 );
 
-/** Remainder with the sign of the divisor, as in Python (`torch.remainder`). An integer modulo 0 is itself. */
+/**
+ * Remainder with the sign of the divisor, as in Python (`torch.remainder`). An integer modulo 0 is itself; floats are exact
+ * where the quotient is below 2^23.
+ */
 export const remainder: Binary = elementwise('remainder', {
   type: numeric,
   lower: (x, y) => {
@@ -183,7 +186,10 @@ export const remainder: Binary = elementwise('remainder', {
   ],
 });
 
-/** Remainder with the sign of the dividend, as in C (`torch.fmod`). An integer modulo 0 is itself. */
+/**
+ * Remainder with the sign of the dividend, as in C (`torch.fmod`). An integer modulo 0 is itself; floats are exact where the
+ * quotient is below 2^23.
+ */
 export const fmod: Binary = elementwise('fmod', {
   type: numeric,
   lower: (x, y) => (x.dtype === 'float32' ? s.fmod(x, y) : s.sub(x, s.mul(s.div(x, y), y))),
@@ -503,7 +509,7 @@ export const erf: Unary = elementwise('erf', {
 
 // Trigonometry
 
-/** The sine of radians, as float32 (`torch.sin`). */
+/** The sine of radians, as float32; less accurate beyond ±1e4 (`torch.sin`). */
 export const sin: Unary = elementwise('sin', {
   type: floating,
   lower: s.sin,
@@ -511,7 +517,7 @@ export const sin: Unary = elementwise('sin', {
   saves: 'inputs',
   sample: [-7, 7],
 });
-/** The cosine of radians, as float32 (`torch.cos`). */
+/** The cosine of radians, as float32; less accurate beyond ±1e4 (`torch.cos`). */
 export const cos: Unary = elementwise('cos', {
   type: floating,
   lower: s.cos,
@@ -519,7 +525,7 @@ export const cos: Unary = elementwise('cos', {
   saves: 'inputs',
   sample: [-7, 7],
 });
-/** The tangent of radians, as float32 (`torch.tan`). */
+/** The tangent of radians, as float32; less accurate beyond ±1e4 (`torch.tan`). */
 export const tan: Unary = elementwise('tan', {
   type: floating,
   lower: s.tan,

@@ -2,7 +2,7 @@ import { DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { sameShape, showShape } from '../core/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { checkOptions } from './creation.ts';
-import { abs, add, cast, div, exp, log1p, maximum, mul, ne, neg, square, sub } from './elementwise.ts';
+import { add, cast, div, logSigmoid, mul, ne, neg, square, sub } from './elementwise.ts';
 import { where } from './functions.ts';
 import { compose } from './record.ts';
 import { logSoftmax, logsumexp, mean } from './reductions.ts';
@@ -62,8 +62,7 @@ export function binaryCrossEntropyWithLogits(
   checkOptions(op, options, ['reduction', 'weight', 'posWeight']);
   sameShapes(op, input, target);
   return compose(op, () => {
-    // log(1 + e^-x) without overflow: max(-x, 0) + log1p(e^-|x|).
-    const softplus = add(maximum(neg(input), 0), log1p(exp(neg(abs(input)))));
+    const softplus = neg(logSigmoid(input));
     const positive = options.posWeight ? add(mul(sub(options.posWeight, 1), target), 1) : null;
     const loss = add(mul(sub(1, target), input), positive ? mul(positive, softplus) : softplus);
     return reduceLoss(op, options.weight ? mul(loss, options.weight) : loss, options.reduction ?? 'mean');

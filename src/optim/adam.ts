@@ -1,7 +1,16 @@
 import { UnsupportedError } from '../core/errors.ts';
 import { add, div, maximum, mul, sqrt, square, sub } from '../ops/elementwise.ts';
 import { describe } from '../ops/record.ts';
-import { atLeastZero, belowOne, Optimizer, type OptimizerOptions, type Params, type Settings, type Update, type Updated } from './optimizer.ts';
+import {
+  atLeastZero,
+  belowOne,
+  Optimizer,
+  type OptimizerOptions,
+  type Params,
+  type Settings,
+  type Update,
+  type Updated,
+} from './optimizer.ts';
 
 /** Options of `Adam`. */
 export interface AdamOptions extends OptimizerOptions {
@@ -28,7 +37,14 @@ type Slot = 'expAvg' | 'expAvgSq' | 'maxExpAvgSq';
  */
 export class Adam extends Optimizer<AdamOptions, Slot> {
   constructor(params: Params<AdamOptions>, options: AdamOptions = {}) {
-    super('Adam', params, options, { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, amsgrad: false, weightDecay: 0, maximize: false });
+    super('Adam', params, options, {
+      lr: 1e-3,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      amsgrad: false,
+      weightDecay: 0,
+      maximize: false,
+    });
   }
 
   protected override check({ betas, eps }: Settings<AdamOptions>): void {

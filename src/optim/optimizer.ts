@@ -118,9 +118,12 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
     this.checkAll(this.defaults);
     const given = [...params] as (Tensor | ({ readonly params: Iterable<Tensor> } & O))[];
     if (given.length === 0)
-      throw new UnsupportedError(`${name}: the list of parameters is empty; pass model.parameters(), or a list of leaf tensors`);
+      throw new UnsupportedError(
+        `${name}: the list of parameters is empty; pass model.parameters(), or a list of leaf tensors`,
+      );
     const loose = given.filter((x): x is Tensor => x instanceof Tensor);
-    if (loose.length === given.length) this.addParamGroup({ params: loose } as unknown as { readonly params: Iterable<Tensor> } & O);
+    if (loose.length === given.length)
+      this.addParamGroup({ params: loose } as unknown as { readonly params: Iterable<Tensor> } & O);
     else for (const group of given) this.addParamGroup(group as { readonly params: Iterable<Tensor> } & O);
   }
 
@@ -146,18 +149,25 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
   /** Adds parameters with options of their own (`torch.optim.Optimizer.add_param_group`). */
   addParamGroup(group: { readonly params: Iterable<Tensor> } & O): void {
     if (typeof group !== 'object' || group === null || typeof group.params !== 'object')
-      throw new UnsupportedError(`${this.name}: ${describe(group)} is neither a tensor nor a group; pass tensors, or objects { params, lr }`);
+      throw new UnsupportedError(
+        `${this.name}: ${describe(group)} is neither a tensor nor a group; pass tensors, or objects { params, lr }`,
+      );
     const { params, ...options } = group;
     checkOptions(this.name, options, Object.keys(this.defaults));
     const list = [...params];
     const known = new Set(this.parameters());
     for (const p of list) {
-      if (!(p instanceof Tensor)) throw new UnsupportedError(`${this.name}: a parameter is ${describe(p)}; pass tensors`);
+      if (!(p instanceof Tensor))
+        throw new UnsupportedError(`${this.name}: a parameter is ${describe(p)}; pass tensors`);
       p.alive(this.name);
       if (!p.isLeaf)
-        throw new UnsupportedError(`${this.name}: a parameter of shape ${showShape(p.shape)} is the result of an op; only leaves can be optimized`);
+        throw new UnsupportedError(
+          `${this.name}: a parameter of shape ${showShape(p.shape)} is the result of an op; only leaves can be optimized`,
+        );
       if (known.has(p))
-        throw new UnsupportedError(`${this.name}: a parameter of shape ${showShape(p.shape)} is given twice; name each in one group, once`);
+        throw new UnsupportedError(
+          `${this.name}: a parameter of shape ${showShape(p.shape)} is given twice; name each in one group, once`,
+        );
       known.add(p);
     }
     const settings = { ...this.defaults, ...withoutUndefined(options) };
@@ -228,7 +238,10 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
       if (slots) state[i] = { step: this.count(slots), ...slots };
     });
     const place = new Map(params.map((p, i) => [p, i]));
-    const paramGroups = this.paramGroups.map(({ params: list, ...options }) => ({ ...options, params: list.map((p) => place.get(p) ?? -1) }));
+    const paramGroups = this.paramGroups.map(({ params: list, ...options }) => ({
+      ...options,
+      params: list.map((p) => place.get(p) ?? -1),
+    }));
     return { state, paramGroups };
   }
 
@@ -240,7 +253,8 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
    */
   loadStateDict(dict: OptimizerStateDict): void {
     const op = `${this.name}.loadStateDict`;
-    const sizes = (groups: readonly { readonly params: { readonly length: number } }[]): string => groups.map((g) => g.params.length).join(', ');
+    const sizes = (groups: readonly { readonly params: { readonly length: number } }[]): string =>
+      groups.map((g) => g.params.length).join(', ');
     if (sizes(dict.paramGroups) !== sizes(this.paramGroups))
       throw new UnsupportedError(
         `${op}: the groups have ${sizes(dict.paramGroups)} parameters, those of this optimizer ${sizes(this.paramGroups)}; make it with the same groups`,
@@ -261,9 +275,12 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
           if (!given) return;
           const { step: count, ...tensors } = given;
           if (typeof count !== 'number' || !Number.isInteger(count) || count < 0)
-            throw new UnsupportedError(`${op}: the step of parameter ${i} is ${describe(count)}, but it must be a whole number of at least 0`);
+            throw new UnsupportedError(
+              `${op}: the step of parameter ${i} is ${describe(count)}, but it must be a whole number of at least 0`,
+            );
           const slots = {} as Record<Slot, Tensor>;
-          for (const [name, value] of Object.entries(tensors)) slots[name as Slot] = copyOf(op, `${name} of parameter ${i}`, p, value);
+          for (const [name, value] of Object.entries(tensors))
+            slots[name as Slot] = copyOf(op, `${name} of parameter ${i}`, p, value);
           made.push({ p, slots, count });
         });
         for (const state of this.states.values()) end(state);
@@ -299,7 +316,9 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
     atLeastZero(this.name, 'weightDecay', options.weightDecay);
     for (const [name, fallback] of Object.entries(this.defaults))
       if (typeof fallback === 'boolean' && typeof (options as Record<string, unknown>)[name] !== 'boolean')
-        throw new UnsupportedError(`${this.name}: ${name} is ${describe((options as Record<string, unknown>)[name])}, but it must be true or false`);
+        throw new UnsupportedError(
+          `${this.name}: ${name} is ${describe((options as Record<string, unknown>)[name])}, but it must be true or false`,
+        );
     this.check(options);
   }
 
@@ -318,7 +337,8 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
         }
         for (const { p, state, fresh, t, next } of changes) {
           assign_(p, next.p);
-          for (const [slot, value] of Object.entries<Tensor | undefined>(next.state)) if (value) assign_(state[slot as Slot], value);
+          for (const [slot, value] of Object.entries<Tensor | undefined>(next.state))
+            if (value) assign_(state[slot as Slot], value);
           if (fresh) for (const s of Object.values<Tensor>(state)) keep(s);
           this.remember(p, state, t);
         }
@@ -329,12 +349,19 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
   private change(p: Tensor, g: Tensor, options: Settings<O>): Change<Slot> {
     g.alive(`${this.name}.step`);
     if (!sameShape(g.shape, p.shape))
-      throw new ShapeError(`${this.name}.step: a parameter of shape ${showShape(p.shape)} has a gradient of shape ${showShape(g.shape)}; they must be equal`);
+      throw new ShapeError(
+        `${this.name}.step: a parameter of shape ${showShape(p.shape)} has a gradient of shape ${showShape(g.shape)}; they must be equal`,
+      );
     const slots = this.slots(options);
     const known = this.states.get(p);
     const usable = known !== undefined && slots.every((slot) => known[slot] && hasValue(known[slot].node));
     return compose(this.name, () => {
-      const state = usable ? known : (Object.fromEntries(slots.map((slot) => [slot, zeros(p.shape, { device: p.device })])) as Record<Slot, Tensor>);
+      const state = usable
+        ? known
+        : (Object.fromEntries(slots.map((slot) => [slot, zeros(p.shape, { device: p.device })])) as Record<
+            Slot,
+            Tensor
+          >);
       const t = usable ? this.count(state) + 1 : 1;
       const next = this.update({ p, g: options.maximize ? neg(g) : g, t, state, options });
       return { p, state, fresh: !usable, t, next };
@@ -366,17 +393,25 @@ function withoutUndefined<T extends object>(options: T): Partial<T> {
 
 /** A state tensor for a parameter with the elements of another one. */
 function copyOf(op: string, what: string, p: Tensor, value: unknown): Tensor {
-  if (!(value instanceof Tensor)) throw new UnsupportedError(`${op}: ${what} is ${describe(value)}, but it must be a tensor`);
+  if (!(value instanceof Tensor))
+    throw new UnsupportedError(`${op}: ${what} is ${describe(value)}, but it must be a tensor`);
   value.alive(op);
   if (!sameShape(value.shape, p.shape))
-    throw new ShapeError(`${op}: ${what} has shape ${showShape(value.shape)}, the parameter ${showShape(p.shape)}; they must be equal`);
+    throw new ShapeError(
+      `${op}: ${what} has shape ${showShape(value.shape)}, the parameter ${showShape(p.shape)}; they must be equal`,
+    );
   return assign_(zeros(p.shape, { device: p.device }), value);
 }
 
 function notATensor(value: unknown): UnsupportedError {
-  const promise = typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
-  if (!promise) return new UnsupportedError(`minimize: the function gave ${describe(value)}; it must return the loss, a scalar tensor`);
+  const promise =
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+  if (!promise)
+    return new UnsupportedError(
+      `minimize: the function gave ${describe(value)}; it must return the loss, a scalar tensor`,
+    );
   (value as PromiseLike<unknown>).then(undefined, () => undefined);
-  return new UnsupportedError('minimize: the function returned a promise; await what it needs before, and pass a function that computes the loss at once');
+  return new UnsupportedError(
+    'minimize: the function returned a promise; await what it needs before, and pass a function that computes the loss at once',
+  );
 }
-

@@ -1,5 +1,14 @@
 import { add, div, mul, sqrt, square, sub } from '../ops/elementwise.ts';
-import { atLeastZero, belowOne, Optimizer, type OptimizerOptions, type Params, type Settings, type Update, type Updated } from './optimizer.ts';
+import {
+  atLeastZero,
+  belowOne,
+  Optimizer,
+  type OptimizerOptions,
+  type Params,
+  type Settings,
+  type Update,
+  type Updated,
+} from './optimizer.ts';
 
 /** Options of `RMSprop`. */
 export interface RMSpropOptions extends OptimizerOptions {
@@ -27,7 +36,15 @@ type Slot = 'squareAvg' | 'gradAvg' | 'momentumBuffer';
  */
 export class RMSprop extends Optimizer<RMSpropOptions, Slot> {
   constructor(params: Params<RMSpropOptions>, options: RMSpropOptions = {}) {
-    super('RMSprop', params, options, { lr: 1e-2, alpha: 0.99, eps: 1e-8, momentum: 0, centered: false, weightDecay: 0, maximize: false });
+    super('RMSprop', params, options, {
+      lr: 1e-2,
+      alpha: 0.99,
+      eps: 1e-8,
+      momentum: 0,
+      centered: false,
+      weightDecay: 0,
+      maximize: false,
+    });
   }
 
   protected override check({ alpha, eps, momentum }: Settings<RMSpropOptions>): void {
@@ -37,7 +54,11 @@ export class RMSprop extends Optimizer<RMSpropOptions, Slot> {
   }
 
   protected override slots({ momentum, centered }: Settings<RMSpropOptions>): readonly Slot[] {
-    return ['squareAvg', ...(centered ? (['gradAvg'] as const) : []), ...(momentum > 0 ? (['momentumBuffer'] as const) : [])];
+    return [
+      'squareAvg',
+      ...(centered ? (['gradAvg'] as const) : []),
+      ...(momentum > 0 ? (['momentumBuffer'] as const) : []),
+    ];
   }
 
   protected override update({ p, g, state, options }: Update<RMSpropOptions, Slot>): Updated<Slot> {

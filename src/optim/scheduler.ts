@@ -28,7 +28,8 @@ export abstract class LRScheduler {
     protected readonly name: string,
     protected readonly optimizer: Scheduled,
   ) {
-    if (!(optimizer instanceof Optimizer)) throw new UnsupportedError(`${name}: ${describe(optimizer)} is no optimizer; pass one, such as new Adam(…)`);
+    if (!(optimizer instanceof Optimizer))
+      throw new UnsupportedError(`${name}: ${describe(optimizer)} is no optimizer; pass one, such as new Adam(…)`);
     this.baseLrs = optimizer.paramGroups.map((g) => g.lr);
   }
 
@@ -55,7 +56,9 @@ export abstract class LRScheduler {
   loadStateDict(dict: SchedulerStateDict): void {
     rule(this.name, 'lastEpoch', dict.lastEpoch, (v) => Number.isInteger(v) && v >= 0, 'a whole number of at least 0');
     if (dict.baseLrs.length !== this.baseLrs.length)
-      throw new UnsupportedError(`${this.name}: the state is that of ${dict.baseLrs.length} parameter groups, the optimizer has ${this.baseLrs.length}`);
+      throw new UnsupportedError(
+        `${this.name}: the state is that of ${dict.baseLrs.length} parameter groups, the optimizer has ${this.baseLrs.length}`,
+      );
     this.lastEpoch = dict.lastEpoch;
     this.baseLrs = [...dict.baseLrs];
     this.set();
@@ -64,7 +67,8 @@ export abstract class LRScheduler {
   /** Sets the rates that belong to `lastEpoch`; constructors end with it. */
   protected set(): void {
     const rates = this.baseLrs.map((base, i) => this.rate(base, this.lastEpoch, i));
-    for (const lr of rates) rule(this.name, 'the rate', lr, (v) => v >= 0 && Number.isFinite(v), 'a finite number of at least 0');
+    for (const lr of rates)
+      rule(this.name, 'the rate', lr, (v) => v >= 0 && Number.isFinite(v), 'a finite number of at least 0');
     this.optimizer.paramGroups.forEach((group, i) => {
       group.lr = rates[i] ?? group.lr;
     });
@@ -140,7 +144,9 @@ export class LambdaLR extends LRScheduler {
     super('LambdaLR', optimizer);
     this.factors = typeof factor === 'function' ? optimizer.paramGroups.map(() => factor) : [...factor];
     if (this.factors.length !== optimizer.paramGroups.length)
-      throw new UnsupportedError(`LambdaLR: ${this.factors.length} functions for ${optimizer.paramGroups.length} parameter groups; give one, or one for each`);
+      throw new UnsupportedError(
+        `LambdaLR: ${this.factors.length} functions for ${optimizer.paramGroups.length} parameter groups; give one, or one for each`,
+      );
     this.set();
   }
 

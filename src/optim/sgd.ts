@@ -1,6 +1,15 @@
 import { UnsupportedError } from '../core/errors.ts';
 import { add, mul, sub } from '../ops/elementwise.ts';
-import { atLeastZero, Optimizer, type OptimizerOptions, type Params, rule, type Settings, type Update, type Updated } from './optimizer.ts';
+import {
+  atLeastZero,
+  Optimizer,
+  type OptimizerOptions,
+  type Params,
+  rule,
+  type Settings,
+  type Update,
+  type Updated,
+} from './optimizer.ts';
 
 /** Options of `SGD`. */
 export interface SGDOptions extends OptimizerOptions {
@@ -25,21 +34,36 @@ export interface SGDOptions extends OptimizerOptions {
  */
 export class SGD extends Optimizer<SGDOptions, 'momentumBuffer'> {
   constructor(params: Params<SGDOptions>, options: SGDOptions = {}) {
-    super('SGD', params, options, { lr: 1e-3, momentum: 0, dampening: 0, nesterov: false, weightDecay: 0, maximize: false });
+    super('SGD', params, options, {
+      lr: 1e-3,
+      momentum: 0,
+      dampening: 0,
+      nesterov: false,
+      weightDecay: 0,
+      maximize: false,
+    });
   }
 
   protected override check({ momentum, dampening, nesterov }: Settings<SGDOptions>): void {
     atLeastZero('SGD', 'momentum', momentum);
     rule('SGD', 'dampening', dampening, Number.isFinite, 'a finite number');
     if (nesterov && (momentum === 0 || dampening !== 0))
-      throw new UnsupportedError(`SGD: nesterov needs a momentum above 0 and a dampening of 0, got ${momentum} and ${dampening}`);
+      throw new UnsupportedError(
+        `SGD: nesterov needs a momentum above 0 and a dampening of 0, got ${momentum} and ${dampening}`,
+      );
   }
 
   protected override slots({ momentum }: Settings<SGDOptions>): readonly 'momentumBuffer'[] {
     return momentum === 0 ? [] : ['momentumBuffer'];
   }
 
-  protected override update({ p, g, t, state, options }: Update<SGDOptions, 'momentumBuffer'>): Updated<'momentumBuffer'> {
+  protected override update({
+    p,
+    g,
+    t,
+    state,
+    options,
+  }: Update<SGDOptions, 'momentumBuffer'>): Updated<'momentumBuffer'> {
     const { lr, momentum, dampening, nesterov, weightDecay } = options;
     const d = weightDecay === 0 ? g : add(g, mul(p, weightDecay));
     if (momentum === 0) return { p: sub(p, mul(d, lr)), state: {} };

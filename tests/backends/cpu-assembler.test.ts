@@ -12,14 +12,17 @@ function run(build: (f: FunctionBuilder) => void, args: readonly number[] = []):
 }
 
 describe('the assembler', () => {
-  test.each([0, 1, -1, 63, 64, -64, -65, 127, 128, 8191, 8192, 2 ** 31 - 1, -(2 ** 31)])('encodes the constant %i', (value) => {
-    const memory = run((f) => {
-      f.i32(0);
-      f.i32(value);
-      f.memory(op.i32Store, 300);
-    });
-    expect(memory.getInt32(300, true)).toBe(value);
-  });
+  test.each([0, 1, -1, 63, 64, -64, -65, 127, 128, 8191, 8192, 2 ** 31 - 1, -(2 ** 31)])(
+    'encodes the constant %i',
+    (value) => {
+      const memory = run((f) => {
+        f.i32(0);
+        f.i32(value);
+        f.memory(op.i32Store, 300);
+      });
+      expect(memory.getInt32(300, true)).toBe(value);
+    },
+  );
 
   test('keeps lanes in order, through constants, shuffles and stores', () => {
     const memory = run((f) => {
@@ -92,7 +95,9 @@ describe('the assembler', () => {
     outer.i32(99);
     outer.call(0);
     const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(assemble([inner, outer], 1)), { env: { memory } });
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(assemble([inner, outer], 1)), {
+      env: { memory },
+    });
     expect(Object.keys(exports)).toEqual(['inner', 'outer']);
     (exports.outer as () => void)();
     expect(new DataView(memory.buffer).getInt32(8, true)).toBe(99);

@@ -140,19 +140,15 @@ async function twice(op: Op, operands: readonly Given[], v: readonly number[][])
 }
 
 describe.each(devices)('on %s', (name) => {
-  describe.each([...ops])('%s', (_, op) => {
+  describe.each([...ops])('%s', (title, op) => {
+    // Compiling takes most of the time there, and what a view or a number changes does not depend on the op.
+    const few = name === 'webgpu' && !['exp', 'mul', 'where'].includes(title);
     test('gives what the oracle gives, of every shape, view and special value', async () => {
-      expect(await compare(op, situations(op), on(name))).toEqual([]);
+      expect(await compare(op, situations(op, few), on(name))).toEqual([]);
     });
 
     test('follows its type rule', async () => {
-      const dtypes =
-        name === 'webgpu' && arityOf(op) > 2
-          ? (['int32', 'bool'] as const)
-          : (['float32', 'int32', 'bool', 'uint32'] as const);
-      expect(
-        await compare(op, typedSituations(op, tensorOperands(op).length > 2 ? ['int32', 'bool'] : dtypes), on(name)),
-      ).toEqual([]);
+      expect(await compare(op, typedSituations(op, few), on(name))).toEqual([]);
     });
 
     if (op.record.gradient === null) return;

@@ -105,6 +105,7 @@ export const op = {
   f64x2ConvertLowS: 0xfdfe,
   f64x2ConvertLowU: 0xfdff,
   f32x4RelaxedMadd: 0xfe05,
+  f32x4RelaxedNmadd: 0xfe06,
 } as const;
 
 const NO_TYPE = 0x40;
@@ -289,10 +290,7 @@ export function assemble(functions: readonly FunctionBuilder[], maximumPages: nu
     for (const byte of content) out.push(byte);
     return out;
   };
-  section(
-    1,
-    vector(functions.map((f) => [0x60, f.parameters, ...new Array<number>(f.parameters).fill(I32), 0])),
-  );
+  section(1, vector(functions.map((f) => [0x60, f.parameters, ...new Array<number>(f.parameters).fill(I32), 0])));
   section(2, vector([[...text('env'), ...text('memory'), 2, ...limits]]));
   section(3, vector(functions.map((_, i) => [i])));
   section(7, vector(functions.map((f, i) => [...text(f.name), 0, i])));

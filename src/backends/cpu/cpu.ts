@@ -3,9 +3,9 @@ import { DeviceError } from '../../core/errors.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import type { Backend, BackendLimits, Batch, Buffer, MemoryUse, Numbers, Program, Readback } from '../backend.ts';
 import { assemble, FunctionBuilder, op } from './assembler.ts';
-import { GemmKernels, MatmulProgram } from './matmul.ts';
 import { type Block, Heap, MAXIMUM_PAGES } from './heap.ts';
 import { STATUS } from './loops.ts';
+import { GemmKernels, MatmulProgram } from './matmul.ts';
 import { LoopProgram, Modules } from './program.ts';
 
 class CpuBuffer implements Buffer {
@@ -40,7 +40,6 @@ export class CpuBackend implements Backend {
   private readonly programs = new WeakMap<Kernel, CpuProgram>();
   private nextId = 1;
   private bytes = 0;
-  private taken = 0;
   private buffers = 0;
 
   constructor(maximumPages: number = MAXIMUM_PAGES) {
@@ -57,7 +56,6 @@ export class CpuBackend implements Backend {
   allocate(bytes: number): Buffer {
     const block = this.heap.take(bytes);
     this.bytes += bytes;
-    this.taken += block.size;
     this.buffers++;
     return new CpuBuffer(this.nextId++, bytes, block);
   }
@@ -66,17 +64,16 @@ export class CpuBackend implements Backend {
     const own = buffer as CpuBuffer;
     if (own.released) throw new Error(`buffer ${buffer.id} was released before`);
     own.released = true;
-    const { block } = own;
     this.bytes -= buffer.bytes;
-    this.taken -= block.size;
     this.buffers--;
-    this.heap.give(block);
+    this.heap.give(own.block);
   }
 
   prepare(kernel: Kernel): Program {
     let program = this.programs.get(kernel);
     if (!program) {
-      const code = kernel.kind === 'matmul' ? new MatmulProgram(this.gemm, kernel) : new LoopProgram(this.modules, kernel);
+      const code =
+        kernel.kind === 'matmul' ? new MatmulProgram(this.gemm, kernel) : new LoopProgram(this.modules, kernel);
       program = new CpuProgram(kernel, code);
       this.programs.set(kernel, program);
     }
@@ -127,7 +124,7 @@ export class CpuBackend implements Backend {
   }
 
   memory(): MemoryUse {
-    return { bytes: this.bytes, buffers: this.buffers, pooledBytes: this.heap.bytes - this.taken };
+    return { bytes: this.bytes, buffers: this.buffers, pooledBytes: this.heap.bytes - this.heap.used };
   }
 
   destroy(): void {}

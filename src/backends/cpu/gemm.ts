@@ -100,7 +100,12 @@ export function emitPack(name: string, width: number): FunctionBuilder {
         f.set(row);
         if (i < present - 1 || n + 4 < width) bumpBy(f, lane, laneStep);
       });
-      for (const [i, pair] of [[0, 0], [1, 0], [2, 2], [3, 2]] as const) {
+      for (const [i, pair] of [
+        [0, 0],
+        [1, 0],
+        [2, 2],
+        [3, 2],
+      ] as const) {
         f.get(rows[pair]!);
         f.get(rows[pair + 1]!);
         if (i % 2 === 0) f.shuffle(0, 4, 1, 5);
@@ -278,7 +283,9 @@ export function emitEdge({ columns }: Tile): FunctionBuilder {
  */
 export function emitMacro({ rows: height, columns: width }: Tile, micro: number, edge: number): FunctionBuilder {
   const f = new FunctionBuilder('macro', 11);
-  const [a, b, c, rowBytes, k, rows, columns, accumulate, tile, bStep, bPanel] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10] as const;
+  const [a, b, c, rowBytes, k, rows, columns, accumulate, tile, bStep, bPanel] = [
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
+  ] as const;
   const [panel, to, left] = [f.local(I32), f.local(I32), f.local(I32)];
   const least = (local: number, limit: number): void => {
     f.get(local);

@@ -24,18 +24,20 @@ export class Block {
 
 const STEPS = 8;
 
-/** Free lists hold sizes of one eighth of a power of two: the list whose sizes are all at most `size`… */
+/** Free lists hold the sizes of one eighth of a power of two: the list of a size… */
 function bin(size: number): number {
   const log = 31 - Math.clz32(size / ALIGNMENT);
-  return log * STEPS + (Math.floor(size / ALIGNMENT / 2 ** log * STEPS) - STEPS);
+  return log * STEPS + (Math.floor((size / ALIGNMENT / 2 ** log) * STEPS) - STEPS);
 }
 
-/** …and the smallest size that every block of a list has. */
-function roundUp(size: number): number {
-  const units = Math.ceil(Math.max(size, 1) / ALIGNMENT);
-  const step = Math.max(1, 2 ** (31 - Math.clz32(units)) / STEPS);
-  return Math.ceil(units / step) * step * ALIGNMENT;
+/** …and the first list whose blocks are all at least as large. */
+function binAbove(size: number): number {
+  const step = Math.max(1, 2 ** (31 - Math.clz32(size / ALIGNMENT)) / STEPS) * ALIGNMENT;
+  return bin(Math.ceil(size / step) * step);
 }
+
+/** How many blocks of the list of its own size an allocation looks at. */
+const TRIES = 8;
 
 /**
  * One growing WebAssembly memory with a two-level segregated fit allocator (Masmano et al. 2004): blocks are split when
@@ -51,6 +53,8 @@ export class Heap {
   /** First address that no block covers. */
   private top: number;
   private pages: number;
+  /** Bytes of the blocks in use. */
+  used = 0;
 
   /** The first `reserved` bytes belong to the caller. */
   constructor(
@@ -75,20 +79,26 @@ export class Heap {
   }
 
   take(bytes: number): Block {
-    const size = roundUp(bytes);
-    for (let i = bin(size); i < this.lists.length; i++) {
-      const block = this.lists[i];
-      if (!block) continue;
-      this.unlink(block);
-      this.split(block, size);
-      return block;
-    }
-    const block = this.extend(size);
+    const size = Math.ceil(Math.max(bytes, 1) / ALIGNMENT) * ALIGNMENT;
+    const block = this.find(size) ?? this.extend(size, bytes);
+    if (block.free) this.unlink(block);
     this.split(block, size);
+    this.used += block.size;
     return block;
   }
 
+  private find(size: number): Block | null {
+    let block = this.lists[bin(size)] ?? null;
+    for (let n = 0; block && n < TRIES; n++, block = block.next) if (block.size >= size) return block;
+    for (let i = binAbove(size); i < this.lists.length; i++) {
+      const first = this.lists[i];
+      if (first) return first;
+    }
+    return null;
+  }
+
   give(block: Block): void {
+    this.used -= block.size;
     let merged = block;
     const { before, after } = block;
     if (before?.free) {
@@ -104,14 +114,18 @@ export class Heap {
   }
 
   /** A block of the size at the end of the memory, which grows where it must. */
-  private extend(size: number): Block {
+  private extend(size: number, asked: number): Block {
     const tail = this.last?.free ? this.last : null;
     const start = tail ? tail.address : this.top;
     const need = Math.ceil((start + size + SLACK) / PAGE);
-    if (need > this.pages && !this.grow(Math.max(need, Math.min(Math.ceil(this.pages * 1.25), this.maximumPages))) && !this.grow(need))
+    if (
+      need > this.pages &&
+      !this.grow(Math.max(need, Math.min(Math.ceil(this.pages * 1.25), this.maximumPages))) &&
+      !this.grow(need)
+    )
       throw new OutOfMemoryError(
-        `The CPU backend cannot allocate ${size} bytes: its memory of ${this.bytes} bytes cannot grow to ${need * PAGE} ` +
-          `(${start} bytes are in use or fragmented, at most ${this.maximumPages * PAGE} can be addressed). Dispose tensors, or use smaller batches.`,
+        `The CPU backend cannot allocate ${asked} bytes: ${this.used} bytes are in use, and its memory of ${this.bytes} bytes cannot ` +
+          `grow to ${need * PAGE} (at most ${this.maximumPages * PAGE}). Dispose tensors that are not needed, or use smaller batches.`,
       );
     const end = this.pages * PAGE - SLACK;
     if (tail) {

@@ -60,7 +60,13 @@ export interface EmittedLoop {
 }
 
 /** Writes the function of a loop kernel. `roots` are the expressions of its reductions, then of its outputs, shared parts as one node. */
-export function emitLoop(plan: Plan, kernel: LoopKernel, layout: Layout, roots: readonly Expr[], cache: boolean): EmittedLoop {
+export function emitLoop(
+  plan: Plan,
+  kernel: LoopKernel,
+  layout: Layout,
+  roots: readonly Expr[],
+  cache: boolean,
+): EmittedLoop {
   const emitter = new LoopEmitter(plan, kernel, layout, roots, cache);
   emitter.emit();
   return { code: emitter.f, cacheBytes: emitter.cacheBytes };
@@ -644,7 +650,12 @@ class LoopEmitter {
    * without `split`, which saves code where a body is long. Reads past the end
    * of contiguous data are harmless; lanes that lie apart repeat the first one instead.
    */
-  private laneLoop(vectors: number, body: (vectors: number) => void, chunk?: Chunk, split: boolean = vectors > 1): void {
+  private laneLoop(
+    vectors: number,
+    body: (vectors: number) => void,
+    chunk?: Chunk,
+    split: boolean = vectors > 1,
+  ): void {
     const { f } = this;
     const step = (n: number, left: number): void => {
       for (const s of this.active) this.advanceLane(s, n);
@@ -792,7 +803,13 @@ class LoopEmitter {
   /** Vectors along the row. */
   private rowBody(): void {
     this.written.clear();
-    const pass = (roots: readonly Expr[], outputs: readonly number[], vectors: number, body: (vectors: number) => void, chunk?: Chunk): void => {
+    const pass = (
+      roots: readonly Expr[],
+      outputs: readonly number[],
+      vectors: number,
+      body: (vectors: number) => void,
+      chunk?: Chunk,
+    ): void => {
       this.hoist(roots, OUTSIDE);
       const { active } = this;
       this.active = this.streamsOf(roots, outputs);
@@ -824,14 +841,20 @@ class LoopEmitter {
     const roots = elements.map((o) => this.outputs[o]!);
     if (elements.length > 0) pass(roots, elements, this.unroll(roots, 0), (n) => this.write(elements, n));
     const rows = this.outputsAt('row');
-    this.hoist(rows.map((o) => this.outputs[o]!), OUTSIDE);
+    this.hoist(
+      rows.map((o) => this.outputs[o]!),
+      OUTSIDE,
+    );
     this.write(rows, 1);
     this.releaseResults();
   }
 
   /** Vectors across rows: each lane reduces its own row. */
   private columnBody(): void {
-    this.hoist(this.roots.filter((e) => !this.needsResult(e)), OUTSIDE);
+    this.hoist(
+      this.roots.filter((e) => !this.needsResult(e)),
+      OUTSIDE,
+    );
     const vectors = this.columnVectors();
     this.laneLoop(vectors, (n) => this.scope(() => this.columnChunk(n)));
   }
@@ -881,7 +904,12 @@ class LoopEmitter {
       for (const a of accumulators) this.finishLanes(a);
     }
     const elements = this.outputsAt('element');
-    if (elements.length > 0) pass(elements.map((o) => this.outputs[o]!), elements, () => this.write(elements, vectors));
+    if (elements.length > 0)
+      pass(
+        elements.map((o) => this.outputs[o]!),
+        elements,
+        () => this.write(elements, vectors),
+      );
     this.write(this.outputsAt('row'), vectors);
     this.releaseResults();
   }
@@ -976,7 +1004,13 @@ class LoopEmitter {
     const pending = f.local(I32);
     f.i32(0);
     f.set(pending);
-    return { size: this.plan.mode === 'row' ? CHUNK.row : CHUNK.column, pending, fold: () => sums.forEach((a) => this.fold(a)) };
+    return {
+      size: this.plan.mode === 'row' ? CHUNK.row : CHUNK.column,
+      pending,
+      fold: () => {
+        for (const a of sums) this.fold(a);
+      },
+    };
   }
 
   /** Moves the float32 part sums into the float64 totals. */

@@ -1,7 +1,6 @@
 import { sizeOf } from '../../core/shape.ts';
 import { type Expr, load, rewrite, walk } from '../../ir/expr.ts';
 import { expressions, type Input, type LoopKernel, type MatmulKernel, type Output } from '../../ir/kernel.ts';
-import { assemble, FunctionBuilder, op } from './assembler.ts';
 import { emitEdge, emitMacro, emitMicro, emitPack, type Tile, UNROLL } from './gemm.ts';
 import type { Heap } from './heap.ts';
 import { LoopProgram, type Modules, type Run } from './program.ts';
@@ -30,28 +29,28 @@ interface Kernels {
 /** The modules that pack and multiply, one for each height of the tile, compiled when first needed. */
 export class GemmKernels {
   private readonly made = new Map<number, Kernels>();
-  private readonly fused: boolean;
 
-  constructor(readonly modules: Modules) {
-    const probe = new FunctionBuilder('probe', 0);
-    for (let n = 0; n < 3; n++) probe.splat(0);
-    probe.op(op.f32x4RelaxedMadd, op.drop);
-    this.fused = WebAssembly.validate(assemble([probe], 1));
-  }
+  constructor(readonly modules: Modules) {}
 
   /**
    * Rows of the tile for a product of m rows. Fused sums leave registers for six rows (60 against 53 GFLOP/s where mul and add
    * reach 45); without them six rows spill on older V8.
    */
   height(m: number): number {
-    return this.fused && ceil(m, 6) <= 1.12 * ceil(m, 4) ? 6 : 4;
+    return this.modules.fused && ceil(m, 6) <= 1.12 * ceil(m, 4) ? 6 : 4;
   }
 
   kernels(rows: number): Kernels {
     let made = this.made.get(rows);
     if (!made) {
-      const tile: Tile = { rows, columns: COLUMNS, fused: this.fused };
-      const functions = [emitMicro(tile), emitEdge(tile), emitMacro(tile, 0, 1), emitPack('packA', rows), emitPack('packB', COLUMNS)];
+      const tile: Tile = { rows, columns: COLUMNS, fused: this.modules.fused };
+      const functions = [
+        emitMicro(tile),
+        emitEdge(tile),
+        emitMacro(tile, 0, 1),
+        emitPack('packA', rows),
+        emitPack('packB', COLUMNS),
+      ];
       made = this.modules.compile(functions) as unknown as Kernels;
       this.made.set(rows, made);
     }
@@ -86,7 +85,8 @@ function asReduction(kernel: MatmulKernel): LoopKernel {
     const last = access.strides[rank - 1]!;
     const batch = access.strides.slice(0, rank - 2);
     const before = access.strides[rank - 2]!;
-    const strides = i === 0 ? [...batch, before, 0, last] : i === 1 ? [...batch, 0, last, before] : [...access.strides, 0];
+    const strides =
+      i === 0 ? [...batch, before, 0, last] : i === 1 ? [...batch, 0, last, before] : [...access.strides, 0];
     return { ...input, access: { ...access, strides } };
   });
   const product: Expr = { op: 'mul', dtype: 'float32', args: [load(0, 'float32'), load(1, 'float32')], value: 0 };
@@ -113,7 +113,10 @@ function mergeBatch(kernel: MatmulKernel): MatmulKernel {
   for (let d = kernel.space.length - 3; d >= 0; d--) {
     const { space } = merged;
     const intoRows = d === space.length - 3;
-    const strides = [...merged.inputs.map((x) => (x.access.mode === 'direct' ? x.access.strides : null)), ...merged.outputs.map((o) => o.strides)];
+    const strides = [
+      ...merged.inputs.map((x) => (x.access.mode === 'direct' ? x.access.strides : null)),
+      ...merged.outputs.map((o) => o.strides),
+    ];
     const fits = (s: readonly number[] | null, i: number): boolean => {
       if (s === null || space[d] === 1) return true;
       // B has no rows.
@@ -126,7 +129,10 @@ function mergeBatch(kernel: MatmulKernel): MatmulKernel {
     merged = {
       ...merged,
       space: [...space.slice(0, d), space[d]! * space[d + 1]!, ...space.slice(d + 2)],
-      inputs: merged.inputs.map((x, i): Input => (x.access.mode === 'direct' ? { ...x, access: { ...x.access, strides: drop(x.access.strides, i) } } : x)),
+      inputs: merged.inputs.map(
+        (x, i): Input =>
+          x.access.mode === 'direct' ? { ...x, access: { ...x.access, strides: drop(x.access.strides, i) } } : x,
+      ),
       outputs: merged.outputs.map((o) => ({ ...o, strides: drop(o.strides, -1) })),
     };
   }
@@ -142,7 +148,9 @@ export class MatmulProgram {
     const merged = mergeBatch(kernel);
     const [m, n] = merged.space.slice(-2) as [number, number];
     const thin = m < THIN || n < THIN || merged.k < THIN || m * n * merged.k < SMALL;
-    this.run = thin ? new LoopProgram(gemm.modules, asReduction(merged), { rowPosition: true }) : new Gemm(gemm, merged);
+    this.run = thin
+      ? new LoopProgram(gemm.modules, asReduction(merged), { rowPosition: true })
+      : new Gemm(gemm, merged);
     this.scratch = this.run.scratch;
   }
 
@@ -163,7 +171,12 @@ class Gemm {
   private readonly a: Operand;
   private readonly b: Operand;
   /** Where products go: straight into the only output, or into scratch for the epilogue. */
-  private readonly output: { readonly binding: number; readonly offset: number; readonly batch: readonly number[]; readonly row: number } | null;
+  private readonly output: {
+    readonly binding: number;
+    readonly offset: number;
+    readonly batch: readonly number[];
+    readonly row: number;
+  } | null;
   private readonly epilogue: LoopProgram | null;
   /** All batches before one epilogue. */
   private readonly together: boolean;
@@ -192,7 +205,12 @@ class Gemm {
     }
     const direct = plain && (down === 1 || across === 1);
     this.output = direct
-      ? { binding: first!.binding, offset: first!.offset, batch: first!.strides.slice(0, rank - 2), row: across === 1 ? down : across }
+      ? {
+          binding: first!.binding,
+          offset: first!.offset,
+          batch: first!.strides.slice(0, rank - 2),
+          row: across === 1 ? down : across,
+        }
       : null;
     const { m, n } = this;
     this.rows = gemm.height(m);
@@ -202,8 +220,12 @@ class Gemm {
     const stripes = kernel.k <= KC && !this.together ? Math.min(m, MC) : m;
     const across8 = ceil(Math.min(n, NC), COLUMNS);
     this.depth = ceil(Math.ceil(kernel.k / Math.ceil(kernel.k / KC)), UNROLL);
-    const productBytes = direct ? rows * COLUMNS * 4 : ceil(stripes, this.rows) * across8 * 4 * (this.together ? sizeOf(this.batches) : 1);
-    this.epilogue = direct ? null : new LoopProgram(gemm.modules, this.epilogueKernel(stripes, across8), { fixed: true });
+    const productBytes = direct
+      ? rows * COLUMNS * 4
+      : ceil(stripes, this.rows) * across8 * 4 * (this.together ? sizeOf(this.batches) : 1);
+    this.epilogue = direct
+      ? null
+      : new LoopProgram(gemm.modules, this.epilogueKernel(stripes, across8), { fixed: true });
     this.packedA = ceil(this.epilogue?.scratch ?? 0, 64);
     this.packedB = this.packedA + ceil(Math.min(m, MC), this.rows) * this.depth * 4;
     this.products = this.packedB + across8 * this.depth * 4;
@@ -218,14 +240,20 @@ class Gemm {
       kernel.outputs.map((o) => o.expr),
       (e) => (e.op === 'result' ? load(products, 'float32') : undefined),
     );
-    const batch = this.batches.map((_, d) => (this.together ? sizeOf(this.batches.slice(d + 1)) * ceil(stripes, this.rows) * rowLength : 0));
+    const batch = this.batches.map((_, d) =>
+      this.together ? sizeOf(this.batches.slice(d + 1)) * ceil(stripes, this.rows) * rowLength : 0,
+    );
     return {
       kind: 'map',
       space: kernel.space,
       inner: 0,
       inputs: [
         ...kernel.inputs,
-        { dtype: 'float32', binding: kernel.bindings, access: { mode: 'direct', strides: [...batch, rowLength, 1], offset: 0 } },
+        {
+          dtype: 'float32',
+          binding: kernel.bindings,
+          access: { mode: 'direct', strides: [...batch, rowLength, 1], offset: 0 },
+        },
       ],
       reductions: [],
       outputs: kernel.outputs.map((o, i) => ({ ...o, expr: exprs[i]! })),
@@ -265,7 +293,9 @@ class Gemm {
             packB(packedB, fromB, 4 * b.lane, 4 * b.k, columns, depth);
             hasB = `${fromB} ${p} ${j}`;
           }
-          const [rowsOfB, bStep, bPanel] = asItIs ? [fromB, 4 * b.k, 4 * COLUMNS] : [packedB, 4 * COLUMNS, 4 * COLUMNS * turns];
+          const [rowsOfB, bStep, bPanel] = asItIs
+            ? [fromB, 4 * b.k, 4 * COLUMNS]
+            : [packedB, 4 * COLUMNS, 4 * COLUMNS * turns];
           for (let i = 0; i < m; i += MC) {
             const rows = Math.min(MC, m - i);
             const fromA = aItem + 4 * (i * a.lane + p * a.k);
@@ -277,8 +307,23 @@ class Gemm {
               macro(packedA, rowsOfB, to, 4 * output.row, turns, rows, columns, add, products, bStep, bPanel);
               continue;
             }
-            const to = products + (this.together ? item * batchBytes : 0) + (wholeColumns || this.together ? i * rowLength * 4 : 0);
-            macro(packedA, rowsOfB, to, 4 * rowLength, turns, ceil(rows, height), ceil(columns, COLUMNS), add, 0, bStep, bPanel);
+            const to =
+              products +
+              (this.together ? item * batchBytes : 0) +
+              (wholeColumns || this.together ? i * rowLength * 4 : 0);
+            macro(
+              packedA,
+              rowsOfB,
+              to,
+              4 * rowLength,
+              turns,
+              ceil(rows, height),
+              ceil(columns, COLUMNS),
+              add,
+              0,
+              bStep,
+              bPanel,
+            );
             if (p + step < k || this.together) continue;
             // The box starts at (i, j), and its first product lies at `to`.
             const origin = to - 4 * (i * rowLength + j);

@@ -64,7 +64,8 @@ function collect(kernel: LoopKernel, roots: readonly Expr[], indirect: number[],
   const rowZeros = new Array<number>(kernel.inner).fill(0);
   const drafts: Draft[] = [];
   const add = (role: Stream['role'], which: number, strides: readonly number[], offset: number): void => {
-    if (!drafts.some((d) => d.role === role && d.which === which)) drafts.push({ role, which, strides: [...strides], offset });
+    if (!drafts.some((d) => d.role === role && d.which === which))
+      drafts.push({ role, which, strides: [...strides], offset });
   };
   walk(roots, (e) => {
     if (e.op === 'load') {
@@ -74,7 +75,12 @@ function collect(kernel: LoopKernel, roots: readonly Expr[], indirect: number[],
     } else if (e.op === 'loadAt') {
       if (!indirect.includes(e.value)) indirect.push(e.value);
     } else if (e.op === 'index') {
-      add('index', e.value, kernel.space.map((_, d) => (d === e.value ? 1 : 0)), 0);
+      add(
+        'index',
+        e.value,
+        kernel.space.map((_, d) => (d === e.value ? 1 : 0)),
+        0,
+      );
     } else if (e.op === 'position') {
       const rows = kernel.space.slice(0, rank - kernel.inner);
       add('position', 0, rowPosition ? [...contiguousStrides(rows), ...rowZeros] : contiguousStrides(kernel.space), 0);
@@ -110,11 +116,20 @@ export interface PlanOptions {
 }
 
 /** Chooses loops for a kernel. */
-export function planLoops(kernel: LoopKernel, roots: readonly Expr[], { fixed = false, rowPosition = false }: PlanOptions = {}): Plan {
+export function planLoops(
+  kernel: LoopKernel,
+  roots: readonly Expr[],
+  { fixed = false, rowPosition = false }: PlanOptions = {},
+): Plan {
   const rows = kernel.space.length - kernel.inner;
   const indirect: number[] = [];
   const drafts = collect(kernel, roots, indirect, rowPosition);
-  const all: Dim[] = kernel.space.map((size, d) => ({ size, dims: [d], row: d >= rows, strides: drafts.map((s) => s.strides[d]!) }));
+  const all: Dim[] = kernel.space.map((size, d) => ({
+    size,
+    dims: [d],
+    row: d >= rows,
+    strides: drafts.map((s) => s.strides[d]!),
+  }));
   let dims = all;
   if (!fixed) {
     dims = dims.filter((d) => d.size !== 1);
@@ -128,7 +143,10 @@ export function planLoops(kernel: LoopKernel, roots: readonly Expr[], { fixed = 
 
   const cost = (dim: Dim): number => {
     const wanted = drafts.filter((s) => s.role === 'input' || s.role === 'output');
-    const streams = drafts.reduce((sum, s, i) => sum + (wanted.includes(s) ? laneCost(dim.strides[i]!) * (s.role === 'output' ? 1.5 : 1) : 0), 0.5);
+    const streams = drafts.reduce(
+      (sum, s, i) => sum + (wanted.includes(s) ? laneCost(dim.strides[i]!) * (s.role === 'output' ? 1.5 : 1) : 0),
+      0.5,
+    );
     const length = dims.reduce((n, d) => (d.row ? n * d.size : n), 1);
     // Reducing across the lanes at the end of a row.
     const ending = dim.row && kernel.reductions.length > 0 ? 10 / Math.max(length, 1) : 0;
@@ -146,7 +164,8 @@ export function planLoops(kernel: LoopKernel, roots: readonly Expr[], { fixed = 
   const mode = kernel.inner === 0 ? 'map' : lane.row ? 'row' : 'column';
   const outer = dims.filter((d) => !d.row && d !== lane);
   let rest = 0;
-  const transposed = (s: Draft, i: number): boolean => s.role === 'input' && Math.abs(lane.strides[i]!) > 1 && outer.some((d) => d.strides[i] === 1);
+  const transposed = (s: Draft, i: number): boolean =>
+    s.role === 'input' && Math.abs(lane.strides[i]!) > 1 && outer.some((d) => d.strides[i] === 1);
   if (mode === 'map' && !fixed && lane.size >= 2 * STRIP && drafts.some(transposed)) {
     const strips = Math.floor(lane.size / STRIP);
     rest = lane.size % STRIP;

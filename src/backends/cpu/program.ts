@@ -1,9 +1,9 @@
 import type { DType } from '../../core/dtype.ts';
 import { sizeOf } from '../../core/shape.ts';
-import { type Expr, exprKey, rewrite, type ScalarOp } from '../../ir/expr.ts';
-import { expandFunctions } from '../../ir/functions.ts';
+import { type Expr, exprKey, rewrite } from '../../ir/expr.ts';
 import { expressions, type LoopKernel } from '../../ir/kernel.ts';
 import { assemble, type FunctionBuilder, floatBits } from './assembler.ts';
+import { expand, hasFusedOps } from './fused.ts';
 import type { Heap } from './heap.ts';
 import { emitLoop } from './loops.ts';
 import { extentsOf, type Layout, layoutOf, lowerIndirect, type Plan, type PlanOptions, planLoops } from './plan.ts';
@@ -11,7 +11,6 @@ import { extentsOf, type Layout, layoutOf, lowerIndirect, type Plan, type PlanOp
 /** Rows whose cached values take more than this are computed again. */
 const CACHE_BYTES = 1 << 19;
 const MOST_MODULES = 4096;
-const INTRINSICS: ReadonlySet<ScalarOp> = new Set<ScalarOp>(['isnan']);
 
 export type Run = (...parameters: number[]) => void;
 
@@ -26,6 +25,8 @@ interface CompiledLoop {
 export class Modules {
   /** Modules compiled so far. */
   compiled = 0;
+  /** Whether the engine multiplies and adds in one instruction. */
+  readonly fused: boolean = hasFusedOps();
   private readonly loops = new Map<string, CompiledLoop>();
 
   constructor(readonly heap: Heap) {}
@@ -40,7 +41,7 @@ export class Modules {
     const key = structure(plan, kernel, cache);
     let made = this.loops.get(key);
     if (!made) {
-      const roots = share(lowerIndirect(plan, kernel, expandFunctions(expressions(kernel), INTRINSICS)));
+      const roots = share(lowerIndirect(plan, kernel, expand(expressions(kernel), this.fused)));
       const layout = layoutOf(plan, kernel.scalars.length + extentsOf(plan, kernel).length, roots);
       const { code, cacheBytes } = emitLoop(plan, kernel, layout, roots, cache);
       made = { run: this.compile([code])[code.name]!, layout, cacheBytes };
@@ -184,4 +185,3 @@ export class LoopProgram {
     });
   }
 }
-

@@ -1,6 +1,7 @@
 import type { DType } from '../../core/dtype.ts';
 import type { Expr, ScalarOp } from '../../ir/expr.ts';
 import { type FunctionBuilder, floatBits, op, V128 } from './assembler.ts';
+import { MADD, NMADD } from './fused.ts';
 
 /** Bits of a literal in a register: a bool is a mask, all ones where true. */
 export function constantBits(value: number, dtype: DType): number {
@@ -16,7 +17,12 @@ export const kindOf = (dtype: DType): Kind =>
 type Row = readonly [readonly number[], readonly number[], readonly number[], readonly number[]];
 const COLUMN: Record<Kind, 0 | 1 | 2 | 3> = { float: 0, signed: 1, unsigned: 2, mask: 3 };
 const all = (...codes: number[]): Row => [codes, codes, codes, codes];
-const row = (float: number, signed: number, unsigned: number, mask: number): Row => [[float], [signed], [unsigned], [mask]];
+const row = (float: number, signed: number, unsigned: number, mask: number): Row => [
+  [float],
+  [signed],
+  [unsigned],
+  [mask],
+];
 
 /** Indexed by the kind of the arguments. Bools follow the numbers 0 and 1: their sum is `or`, their product `and`. */
 const INSTRUCTIONS: Partial<Record<ScalarOp, Row>> = {
@@ -40,6 +46,8 @@ const INSTRUCTIONS: Partial<Record<ScalarOp, Row>> = {
   and: all(op.and),
   or: all(op.or),
   xor: all(op.xor),
+  [MADD]: all(op.f32x4RelaxedMadd),
+  [NMADD]: all(op.f32x4RelaxedNmadd),
 };
 
 /** The instructions that combine two vectors of a kind by an op of the table. */
@@ -93,8 +101,9 @@ export function emitOp(f: FunctionBuilder, e: Expr, push: (arg: Expr) => void): 
       return;
     case 'max':
     case 'min':
-      if (e.dtype === 'float32' && (x.op === 'const') !== (y.op === 'const')) return emitClamp(f, e, push);
-      break;
+      if (e.dtype !== 'float32' || (x.op === 'const') === (y.op === 'const')) break;
+      emitClamp(f, e, push);
+      return;
   }
   if (e.op === 'div') {
     push(x);

@@ -79,7 +79,8 @@ export class Encoder {
 
   private find({ step, memories }: Job): GPUBindGroup | undefined {
     const { recent } = step;
-    if (recent?.arena === this.arena && memories.every((memory, i) => memory === recent?.memories[i])) return recent?.group;
+    if (recent?.arena === this.arena && memories.every((memory, i) => memory === recent?.memories[i]))
+      return recent?.group;
     const group = this.bindGroups.get(this.key({ step, memories }));
     if (group) step.recent = { arena: this.arena!, memories, group };
     return group;
@@ -89,7 +90,10 @@ export class Encoder {
     if (this.bindGroups.size >= GROUPS_KEPT) this.clear();
     const { pipeline } = job.step;
     const storage = pipeline.checked ? [...job.memories, this.status] : job.memories;
-    const entries: GPUBindGroupEntry[] = storage.map((memory, binding) => ({ binding, resource: { buffer: memory.gpu } }));
+    const entries: GPUBindGroupEntry[] = storage.map((memory, binding) => ({
+      binding,
+      resource: { buffer: memory.gpu },
+    }));
     entries.push({ binding: storage.length, resource: { buffer: arena, size: pipeline.uniformBytes } });
     const group = this.device.createBindGroup({ layout: pipeline.layout.bindGroup, entries });
     this.counters.bindGroups++;

@@ -1,6 +1,13 @@
 import { contiguousStrides } from '../../core/shape.ts';
 import { add, type Expr, index, load, lt, mul, result, rewrite, select, uniform, walk } from '../../ir/expr.ts';
-import { expressions, type Input, type Kernel, type LoopKernel, type MatmulKernel, type Output } from '../../ir/kernel.ts';
+import {
+  expressions,
+  type Input,
+  type Kernel,
+  type LoopKernel,
+  type MatmulKernel,
+  type Output,
+} from '../../ir/kernel.ts';
 import { identity, passes, rowCount } from './wgsl/rows.ts';
 
 // Kernels rewritten as other kernels that suit their shapes better.
@@ -28,7 +35,10 @@ const uses = (roots: readonly Expr[], op: Expr['op']): boolean => {
 };
 
 /** Changes the strides of direct inputs. */
-const restride = (inputs: readonly Input[], change: (strides: readonly number[], i: number) => readonly number[]): Input[] =>
+const restride = (
+  inputs: readonly Input[],
+  change: (strides: readonly number[], i: number) => readonly number[],
+): Input[] =>
   inputs.map((input, i) => {
     const { access } = input;
     return access.mode === 'indirect' ? input : { ...input, access: { ...access, strides: change(access.strides, i) } };
@@ -57,7 +67,8 @@ function compact(kernel: LoopKernel, extra: readonly number[], scratch: number):
 export function splitRows(kernel: LoopKernel, segments: number): Split | undefined {
   const outer = kernel.space.length - kernel.inner;
   const finals = kernel.outputs.map((output) => output.expr);
-  if (passes(kernel).length !== 1 || kernel.outputs.some((o) => o.level === 'element') || uses(finals, 'position')) return undefined;
+  if (passes(kernel).length !== 1 || kernel.outputs.some((o) => o.level === 'element') || uses(finals, 'position'))
+    return undefined;
 
   // Leading dims of the row that make enough pieces, or else its first dim in two.
   let lead = 0;
@@ -90,7 +101,10 @@ export function splitRows(kernel: LoopKernel, segments: number): Split | undefin
     whole ? [] : [first.space[outer + 1]!, kernel.space[outer]!],
     scratch,
   );
-  const combined = kernel.reductions.map(({ op, expr: { dtype } }, i) => ({ op, expr: load(kernel.inputs.length + i, dtype) }));
+  const combined = kernel.reductions.map(({ op, expr: { dtype } }, i) => ({
+    op,
+    expr: load(kernel.inputs.length + i, dtype),
+  }));
   const scratchInputs = kernel.reductions.map(
     ({ expr: { dtype } }, i): Input => ({
       dtype,
@@ -159,7 +173,6 @@ export function asReduction(kernel: MatmulKernel): LoopKernel | undefined {
     bindings: kernel.bindings,
   };
 }
-
 
 /** True where neighbouring rows, not neighbouring elements of a row, lie side by side in most inputs. */
 export function rowsAreAdjacent(kernel: LoopKernel): boolean {

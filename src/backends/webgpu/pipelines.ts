@@ -27,7 +27,10 @@ export interface Pipeline {
 }
 
 const numbered = (source: string): string =>
-  source.split('\n').map((line, i) => `${String(i + 1).padStart(4)} | ${line}`).join('\n');
+  source
+    .split('\n')
+    .map((line, i) => `${String(i + 1).padStart(4)} | ${line}`)
+    .join('\n');
 
 /** Pipelines by the key of what they compute and the values of their override constants; compiled in the background. */
 export class Pipelines {
@@ -59,7 +62,15 @@ export class Pipelines {
       return { layout, module };
     });
     const { layout, module } = made.value;
-    const pipeline: Pipeline = { layout, params, uniformBytes, checked, ready: undefined, gpu: undefined, error: undefined };
+    const pipeline: Pipeline = {
+      layout,
+      params,
+      uniformBytes,
+      checked,
+      ready: undefined,
+      gpu: undefined,
+      error: undefined,
+    };
     const compiled = device.createComputePipelineAsync({
       layout: layout.pipeline,
       compute: { module, entryPoint: 'main', constants: constants as Record<string, number> },
@@ -73,7 +84,8 @@ export class Pipelines {
         async (reason: unknown) => {
           const info = await module.getCompilationInfo().catch(() => undefined);
           const messages = info?.messages.map((m) => `line ${m.lineNum}: ${m.message}`) ?? [];
-          const text = messages.length > 0 ? messages.join('; ') : reason instanceof Error ? reason.message : String(reason);
+          const text =
+            messages.length > 0 ? messages.join('; ') : reason instanceof Error ? reason.message : String(reason);
           pipeline.error = new DeviceError(`the shader does not compile: ${text}\n${numbered(source)}`);
         },
       )

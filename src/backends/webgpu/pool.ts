@@ -8,6 +8,8 @@ export interface Memory {
   readonly id: number;
   readonly gpu: GPUBuffer;
   readonly size: number;
+  /** What was given the last time that this was asked for and in use: updates that take turns between two go on doing so. */
+  partner: Memory | undefined;
   /** Until its error scope is clean. */
   ready: Promise<void> | undefined;
   error: TensorloomError | undefined;
@@ -33,6 +35,7 @@ export function memoryOf(buffer: Buffer): Memory {
 
 const SMALLEST = 256;
 const KEPT = 256 * 2 ** 20;
+const REMEMBERED = 4096;
 
 /** Powers of two and the quarter steps between them: at most a quarter is wasted. */
 export function sizeClass(bytes: number, limit: number): number {
@@ -41,13 +44,18 @@ export function sizeClass(bytes: number, limit: number): number {
   return Math.min(Math.max(Math.ceil(bytes / step) * step, SMALLEST), limit);
 }
 
-/** Storage buffers, handed out again last in, first out, as everything that uses them is submitted in order. */
+/**
+ * Storage buffers, handed out again at once, as everything that uses them is submitted in order: to whoever had them the last time,
+ * so that a repeated plan meets the same memory and finds its bind groups, else last in, first out.
+ */
 export class Pool {
   private nextId = 1;
   private readonly free = new Map<number, Memory[]>();
   /** All free memory, the longest unused first. */
   private readonly idle = new Set<Memory>();
   private readonly all = new Set<Memory>();
+  /** The memory behind a handle, in use or not, for the latest handles. */
+  private readonly behind = new Map<number, Memory>();
   private bytes = 0;
   private buffers = 0;
   private peak = 0;
@@ -61,19 +69,38 @@ export class Pool {
     private readonly discard: (memory: Memory) => void,
   ) {}
 
-  allocate(bytes: number): DeviceBuffer {
+  allocate(bytes: number, prefer?: number): DeviceBuffer {
     if (bytes > this.limit)
       throw new OutOfMemoryError(
         `a buffer of ${bytes} bytes is larger than the ${this.limit} bytes that this WebGPU device allows; ` +
           'split the tensor, or use a smaller batch',
       );
     const size = sizeClass(bytes, this.limit);
-    const memory = this.free.get(size)?.pop() ?? this.create(size);
+    const memory = this.take(size, prefer);
     if (this.idle.delete(memory)) this.idleBytes -= size;
     this.bytes += bytes;
     this.buffers++;
     this.peak = Math.max(this.peak, this.bytes);
-    return new DeviceBuffer(this.nextId++, bytes, memory);
+    const id = this.nextId++;
+    this.behind.set(id, memory);
+    if (this.behind.size > REMEMBERED) this.behind.delete(this.behind.keys().next().value!);
+    return new DeviceBuffer(id, bytes, memory);
+  }
+
+  /** Memory of a size class: that of the handle preferred, its partner while it is in use, or any. */
+  private take(size: number, prefer: number | undefined): Memory {
+    const list = this.free.get(size);
+    const had = prefer === undefined ? undefined : this.behind.get(prefer);
+    if (had?.size !== size) return list?.pop() ?? this.create(size);
+    // Whoever asked has a new handle from now on.
+    this.behind.delete(prefer!);
+    const again = [had, had.partner].find((memory) => memory && this.idle.has(memory));
+    if (again) {
+      list!.splice(list!.lastIndexOf(again), 1);
+      return again;
+    }
+    had.partner = list?.pop() ?? this.create(size);
+    return had.partner;
   }
 
   release(buffer: DeviceBuffer): void {
@@ -81,7 +108,10 @@ export class Pool {
     buffer.memory = undefined;
     this.bytes -= buffer.bytes;
     this.buffers--;
-    if (memory.error) return this.drop(memory);
+    if (memory.error) {
+      this.drop(memory);
+      return;
+    }
     let list = this.free.get(memory.size);
     if (!list) {
       list = [];
@@ -90,7 +120,7 @@ export class Pool {
     list.push(memory);
     this.idle.add(memory);
     this.idleBytes += memory.size;
-    this.trim(Math.max(KEPT, this.peak));
+    this.trim(Math.max(KEPT, 1.5 * this.peak));
   }
 
   /** Drops what was unused for longest until at most `bytes` are kept. */
@@ -112,6 +142,7 @@ export class Pool {
     for (const memory of this.all) memory.gpu.destroy();
     this.all.clear();
     this.idle.clear();
+    this.behind.clear();
     this.free.clear();
     this.idleBytes = 0;
   }
@@ -126,7 +157,7 @@ export class Pool {
       this.device.createBuffer({ size, usage: STORAGE | COPY_SRC | COPY_DST }),
     );
     this.counters.buffers++;
-    const memory: Memory = { id: this.nextId++, gpu, size, ready: undefined, error: undefined };
+    const memory: Memory = { id: this.nextId++, gpu, size, partner: undefined, ready: undefined, error: undefined };
     memory.ready = error.then((failed) => {
       memory.ready = undefined;
       memory.error = failed;

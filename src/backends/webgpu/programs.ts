@@ -7,7 +7,7 @@ import type { Program } from '../backend.ts';
 import { asReduction, type Part, rowsAreAdjacent, type Split, splitRows } from './lower.ts';
 import type { Constants, Pipeline, Pipelines } from './pipelines.ts';
 import type { Memory } from './pool.ts';
-import { mapShader } from './wgsl/map.ts';
+import { mapShader, mapSteps, vectorBindings } from './wgsl/map.ts';
 import { batchCount, matmulShader } from './wgsl/matmul.ts';
 import type { Shader } from './wgsl/module.ts';
 import { passes, rowCount, rowLength, rowsShader } from './wgsl/rows.ts';
@@ -90,15 +90,16 @@ export class Programs {
   }
 
   private planMap(kernel: LoopKernel): Plan {
-    const points = sizeOf(kernel.space);
+    // A software adapter gains nothing from vectors, which quadruple the code; it spends microseconds on a workgroup.
+    const vectors = this.software ? new Set<number>() : vectorBindings(kernel);
+    const steps = mapSteps(kernel, vectors);
     const threads = this.software ? 64 : 256;
-    // A software adapter spends microseconds on a workgroup, and has few cores to feed.
-    const each = this.software && points >= 2 ** 17 ? 16 : 1;
+    const each = this.software && steps >= 2 ** 17 ? 16 : 1;
     return {
-      key: kernelKey(kernel),
-      shader: () => mapShader(kernel),
+      key: `${[...vectors]} ${kernelKey(kernel)}`,
+      shader: () => mapShader(kernel, vectors),
       constants: { THREADS: threads, EACH: each },
-      groups: Math.ceil(points / (threads * each)),
+      groups: Math.ceil(steps / (threads * each)),
     };
   }
 
@@ -145,7 +146,14 @@ export class Programs {
 
   private planMatmul(kernel: MatmulKernel): Plan {
     const [m, n] = [kernel.space.at(-2)!, kernel.space.at(-1)!];
-    const plan = (skeleton: string, rows: number, fours: number, across: number, down: number, constants: Constants): Plan => ({
+    const plan = (
+      skeleton: string,
+      rows: number,
+      fours: number,
+      across: number,
+      down: number,
+      constants: Constants,
+    ): Plan => ({
       key: `${skeleton === matmulTiled ? 'tiled' : 'registers'} ${rows} ${fours} ${kernelKey(kernel)}`,
       shader: () => matmulShader(kernel, skeleton, { rows, fours }),
       constants,

@@ -5,8 +5,8 @@ import type { Backend, BackendLimits, Batch, Buffer, MemoryUse, Numbers, Program
 import { type Counters, MAP_MODE_READ } from './constants.ts';
 import { describe, type OpenDevice, openDevice, type WebGPUOptions } from './device.ts';
 import { Encoder, type Job } from './encoder.ts';
-import { type DeviceBuffer, type Memory, memoryOf, Pool, Staging } from './pool.ts';
 import { Pipelines } from './pipelines.ts';
+import { type DeviceBuffer, type Memory, memoryOf, Pool, Staging } from './pool.ts';
 import { Programs, type WebGPUProgram } from './programs.ts';
 import { OrderedQueue } from './queue.ts';
 import { guarded } from './scopes.ts';
@@ -61,7 +61,9 @@ class WebGPUBackend implements Backend {
       this.announceLoss = resolve;
     });
     void device.lost.then(({ reason, message }) =>
-      this.die(new DeviceLostError(`the WebGPU device was ${reason === 'destroyed' ? 'destroyed' : 'lost'}: ${message}`)),
+      this.die(
+        new DeviceLostError(`the WebGPU device was ${reason === 'destroyed' ? 'destroyed' : 'lost'}: ${message}`),
+      ),
     );
     if (owned)
       device.addEventListener('uncapturederror', (event) => {
@@ -142,7 +144,12 @@ class WebGPUBackend implements Backend {
   private send(copies: readonly Upload[], jobs: readonly Job[]): void {
     const { queue } = this.device;
     for (const { memory, data } of copies)
-      if (data.length > 0) queue.writeBuffer(memory.gpu, 0, (data instanceof Float64Array ? hostCopy(data) : data) as GPUAllowSharedBufferSource);
+      if (data.length > 0)
+        queue.writeBuffer(
+          memory.gpu,
+          0,
+          (data instanceof Float64Array ? hostCopy(data) : data) as GPUAllowSharedBufferSource,
+        );
     if (jobs.length === 0) return;
     const encoder = this.device.createCommandEncoder();
     this.encoder.encode(encoder, jobs);

@@ -25,7 +25,12 @@ export interface Operand {
 const rowSpace = (k: Kernel, level: Output['level']): readonly number[] =>
   level === 'row' && k.kind !== 'matmul' ? k.space.slice(0, k.space.length - k.inner) : k.space;
 
-function operand(module: Module, name: string, pattern: Operand['pattern'], view: (k: Kernel) => { strides: readonly number[]; offset: number }): Operand {
+function operand(
+  module: Module,
+  name: string,
+  pattern: Operand['pattern'],
+  view: (k: Kernel) => { strides: readonly number[]; offset: number },
+): Operand {
   return {
     name,
     pattern,

@@ -5,15 +5,15 @@ import { type Module, VALUE } from './module.ts';
 
 /** Where an expression is evaluated: how its leaves read the kernel's surroundings, as WGSL text. */
 export interface Site {
-  /** The address of a direct input's element. */
-  address(input: number): string;
+  /** A direct input's element. */
+  load(input: number): string;
   index(dim: number): string;
   position(): string;
   result(reduction: number): string;
 }
 
 const NOWHERE: Site = {
-  address: () => '0u',
+  load: () => '0f',
   index: () => '0i',
   position: () => '0i',
   result: () => '0f',
@@ -64,7 +64,7 @@ export class Emitter {
       case 'uniform':
         return module.scalar(e.value);
       case 'load':
-        return this.let(module.load(module.kernel.inputs[e.value]!, site.address(e.value)));
+        return this.let(site.load(e.value));
       case 'loadAt': {
         const at = e.args.map((a) => this.value(a));
         defineLoadAt(module, e.value);
@@ -125,8 +125,10 @@ function defineLoadAt(module: Module, i: number): void {
 /** Helpers whose text is short enough to stand here. NaN is told by its bits: compilers may assume that there is none. */
 const HELPERS: Record<string, string> = {
   is_nan: 'fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }',
-  max_f32: 'fn max_f32(x: f32, y: f32) -> f32 { return select(max(x, y), select(x, y, is_nan(y)), is_nan(x) | is_nan(y)); }',
-  min_f32: 'fn min_f32(x: f32, y: f32) -> f32 { return select(min(x, y), select(x, y, is_nan(y)), is_nan(x) | is_nan(y)); }',
+  max_f32:
+    'fn max_f32(x: f32, y: f32) -> f32 { return select(max(x, y), select(x, y, is_nan(y)), is_nan(x) | is_nan(y)); }',
+  min_f32:
+    'fn min_f32(x: f32, y: f32) -> f32 { return select(min(x, y), select(x, y, is_nan(y)), is_nan(x) | is_nan(y)); }',
   div_i32: 'fn div_i32(x: i32, y: i32) -> i32 { return select(x / select(y, 1i, y == 0i), 0i, y == 0i); }',
   div_u32: 'fn div_u32(x: u32, y: u32) -> u32 { return select(x / max(y, 1u), 0u, y == 0u); }',
   to_i32: `fn to_i32(x: f32) -> i32 {

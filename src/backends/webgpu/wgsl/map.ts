@@ -1,21 +1,52 @@
 import skeleton from '../../../../shaders/map.wgsl';
 import { sizeOf } from '../../../core/shape.ts';
-import type { LoopKernel } from '../../../ir/kernel.ts';
+import { type Kernel, type LoopKernel, strideClass } from '../../../ir/kernel.ts';
 import { block, coordinates, inputOperand, type Operand, outputOperand, strided } from './axes.ts';
 import { Emitter } from './expressions.ts';
 import { Module, type Shader } from './module.ts';
 
-export function mapShader(kernel: LoopKernel): Shader {
-  const module = new Module(kernel);
+const LANES = ['x', 'y', 'z', 'w'];
+
+/**
+ * Bindings that can be read and written four elements at once: contiguous, from an offset of whole vectors. None where an
+ * output is not of that kind, or an index check would fail for points after the last.
+ */
+export function vectorBindings(kernel: LoopKernel): Set<number> {
+  const views = [
+    ...kernel.inputs.map(({ access, binding }) => ({ view: access.mode === 'direct' ? access : undefined, binding })),
+    ...kernel.outputs.map((output) => ({ view: output, binding: output.binding })),
+  ];
+  const vectors = new Set(views.map(({ binding }) => binding));
+  for (const { view, binding } of views)
+    if (!view || view.offset % 4 !== 0 || strideClass(kernel.space, view.strides) !== 'contiguous')
+      vectors.delete(binding);
+  const checked = kernel.inputs.some(({ access }) => access.mode === 'indirect' && access.check !== null);
+  return !checked && kernel.outputs.every((output) => vectors.has(output.binding)) ? vectors : new Set();
+}
+
+/** What one step of the map visits: a point, or a vector of four. */
+export const mapSteps = (kernel: Kernel, vectors: ReadonlySet<number>): number =>
+  Math.ceil(sizeOf(kernel.space) / (vectors.size > 0 ? 4 : 1));
+
+export function mapShader(kernel: LoopKernel, vectors: ReadonlySet<number>): Shader {
+  const module = new Module(kernel, vectors);
   const rank = kernel.space.length;
-  module.param('points', (k) => sizeOf(k.space));
+  const wide = vectors.size > 0;
+  module.param('steps', (k) => mapSteps(k, vectors));
   const address = (of: Operand): string => {
     if (of.pattern === 'scalar') return of.offset();
     if (of.pattern === 'contiguous') return `${of.offset()} + position`;
     return strided(of, of.offset(), at, 0, rank);
   };
+  // Inputs whose words `compute` has loaded already.
+  const given = new Set<number>();
   const emit: Emitter = new Emitter(module, {
-    address: (i) => emit.let(address(inputOperand(module, i))),
+    load: (i) => {
+      const input = kernel.inputs[i]!;
+      if (!vectors.has(input.binding)) return module.load(input, emit.let(address(inputOperand(module, i))));
+      given.add(i);
+      return module.read(input, `in${i}`);
+    },
     index: (dim) => `i32(${at(dim)})`,
     position: () => 'i32(position)',
     result: () => '0f',
@@ -23,7 +54,49 @@ export function mapShader(kernel: LoopKernel): Shader {
   const at = coordinates(emit, 'position', 0, rank);
   // All values before any store: an output may overwrite what another one reads at this point.
   const values = kernel.outputs.map((output) => emit.value(output.expr));
-  const stores = kernel.outputs.map((output, i) => module.store(output, emit.let(address(outputOperand(module, i))), values[i]!));
-  module.define('compute', () => block('fn compute(position: u32)', [...emit.lines, ...stores]));
-  return module.finish(skeleton);
+
+  if (!wide) {
+    const stores = kernel.outputs.map((output, i) =>
+      module.store(output, emit.let(address(outputOperand(module, i))), values[i]!),
+    );
+    return module.finish(`${skeleton}\n${block('fn compute(position: u32)', [...emit.lines, ...stores])}`);
+  }
+
+  const end = module.param('end', (k) => sizeOf(k.space));
+  const args = [...given].map((i) => `in${i}: ${module.wordOf(kernel.inputs[i]!)}`);
+  const vectorAt = (of: Operand): string => `${of.offset()} / 4u + step`;
+  const loads = [...given].map(
+    (i) => `let in${i} = buffer${kernel.inputs[i]!.binding}[${vectorAt(inputOperand(module, i))}];`,
+  );
+  const points = LANES.map((lane, n) => {
+    const words = [...given].map((i) => `in${i}.${lane}`);
+    return `let point${n} = at_point(${[`4u * step + ${n}u`, ...words].join(', ')});`;
+  });
+  const target = (i: number): string => `buffer${kernel.outputs[i]!.binding}[${vectorAt(outputOperand(module, i))}]`;
+  const whole = kernel.outputs.map(
+    (_, i) => `  ${target(i)} = vec4(${LANES.map((_lane, n) => `point${n}.out${i}`).join(', ')});`,
+  );
+  const tail = LANES.slice(0, 3).map((lane, n) => {
+    const stores = kernel.outputs.map((_, i) => `${target(i)}.${lane} = point${n}.out${i};`);
+    return `  if (4u * step + ${n}u < ${end}) { ${stores.join(' ')} }`;
+  });
+  const members = kernel.outputs.map((output, i) => `  out${i}: ${module.wordOf(output)},`);
+  const words = kernel.outputs.map((output, i) => module.written(output, values[i]!));
+  const generated = [
+    `struct Point {\n${members.join('\n')}\n}`,
+    block(`fn at_point(${['position: u32', ...args].join(', ')}) -> Point`, [
+      ...emit.lines,
+      `return Point(${words.join(', ')});`,
+    ]),
+    block('fn compute(step: u32)', [
+      ...loads,
+      ...points,
+      `if (4u * step + 3u < ${end}) {`,
+      ...whole,
+      '} else {',
+      ...tail,
+      '}',
+    ]),
+  ];
+  return module.finish(`${skeleton}\n${generated.join('\n\n')}`);
 }

@@ -15,7 +15,8 @@ export interface ThreadTile {
 /** Repeats the lines that name the mark: as a suffix it becomes the number, on its own the literal. */
 const repeat = (text: string, mark: string, times: number): string => {
   const pattern = new RegExp(`(\\w?)${mark}(?![a-z])`, 'g');
-  const line = (of: string, n: number): string => of.replace(pattern, (_, before) => (before ? `${before}_${n}` : `${n}u`));
+  const line = (of: string, n: number): string =>
+    of.replace(pattern, (_, before) => (before ? `${before}_${n}` : `${n}u`));
   const lines = text.split('\n').flatMap((of) => {
     if (of.startsWith('//') || !of.includes(mark)) return of;
     return Array.from({ length: times }, (_, n) => line(of, n));
@@ -53,15 +54,24 @@ export function matmulShader(kernel: MatmulKernel, skeleton: string, { rows, fou
   member('a', () => start(inputOperand(module, 0)));
   member('b', () => start(inputOperand(module, 1)));
 
-  const position = (): string => emit.let(`(batch.index * ${size(module, outer)} + i) * ${size(module, outer + 1)} + j`);
+  const position = (): string =>
+    emit.let(`(batch.index * ${size(module, outer)} + i) * ${size(module, outer + 1)} + j`);
   const inner = (dim: number): string => (dim === outer ? 'i' : 'j');
   const address = (of: Operand): string => {
     if (of.pattern === 'scalar') return of.offset();
     if (of.pattern === 'contiguous') return emit.let(`${of.offset()} + ${position()}`);
-    return emit.let(strided(of, member(of.name, () => start(of)), inner, outer, rank));
+    return emit.let(
+      strided(
+        of,
+        member(of.name, () => start(of)),
+        inner,
+        outer,
+        rank,
+      ),
+    );
   };
   const emit: Emitter = new Emitter(module, {
-    address: (i) => address(inputOperand(module, i)),
+    load: (i) => module.load(kernel.inputs[i]!, address(inputOperand(module, i))),
     index: (dim) => `i32(${dim < outer ? member(`at${dim}`, () => batchAt(dim)) : inner(dim)})`,
     position: () => `i32(${position()})`,
     result: () => 'sum',

@@ -30,7 +30,11 @@ export class Module {
   private readonly bindings: { type: Word; access: 'read' | 'read_write' }[];
   private checked = false;
 
-  constructor(readonly kernel: Kernel) {
+  constructor(
+    readonly kernel: Kernel,
+    /** Bindings that are arrays of vectors of four. */
+    readonly vectors: ReadonlySet<number> = new Set(),
+  ) {
     this.bindings = Array.from({ length: kernel.bindings }, () => ({ type: 'u32', access: 'read' }));
     for (const input of kernel.inputs) this.bindings[input.binding]!.type = WORD[input.dtype];
     for (const output of kernel.outputs)
@@ -59,17 +63,29 @@ export class Module {
   }
 
   load(input: Input, address: string): string {
-    const { type } = this.bindings[input.binding]!;
-    const word = `buffer${input.binding}[${address}]`;
+    return this.read(input, `buffer${input.binding}[${address}]`);
+  }
+
+  store(output: Output, address: string, value: string): string {
+    return `buffer${output.binding}[${address}] = ${this.written(output, value)};`;
+  }
+
+  /** The value of a word of the input's buffer. */
+  read(input: Input, word: string): string {
+    const type = this.wordOf(input);
     if (input.dtype === 'bool') return type === 'u32' ? `(${word} != 0u)` : `(bitcast<u32>(${word}) != 0u)`;
     return type === WORD[input.dtype] ? word : `bitcast<${WORD[input.dtype]}>(${word})`;
   }
 
-  store(output: Output, address: string, value: string): string {
-    const { type } = this.bindings[output.binding]!;
+  /** The word of the output's buffer that holds a value. */
+  written(output: Output, value: string): string {
+    const type = this.wordOf(output);
     const word = output.dtype === 'bool' ? `u32(${value})` : value;
-    const bits = type === WORD[output.dtype] ? word : `bitcast<${type}>(${word})`;
-    return `buffer${output.binding}[${address}] = ${bits};`;
+    return type === WORD[output.dtype] ? word : `bitcast<${type}>(${word})`;
+  }
+
+  wordOf({ binding }: Input | Output): Word {
+    return this.bindings[binding]!.type;
   }
 
   /** The statement that reports a failed index check. */
@@ -81,7 +97,9 @@ export class Module {
 
   finish(skeleton: string): Shader {
     const storage: string[] = this.bindings.map(
-      (b, i) => `@group(0) @binding(${i}) var<storage, ${b.access}> buffer${i}: array<${b.type}>;`,
+      (b, i) =>
+        `@group(0) @binding(${i}) var<storage, ${b.access}> buffer${i}: ` +
+        `array<${this.vectors.has(i) ? `vec4<${b.type}>` : b.type}>;`,
     );
     const access = this.bindings.map((b) => b.access);
     if (this.checked) {
@@ -92,6 +110,11 @@ export class Module {
     const members = params.map((p) => `  ${p.name}: ${p.type},`);
     const uniform = `@group(0) @binding(${storage.length}) var<uniform> params: Params;`;
     const prelude = ['struct Params {', ...members, '}', ...storage, uniform, ...this.functions.values()];
-    return { source: `${skeleton.trimEnd()}\n\n${prelude.join('\n')}\n`, params, bindings: access, checked: this.checked };
+    return {
+      source: `${skeleton.trimEnd()}\n\n${prelude.join('\n')}\n`,
+      params,
+      bindings: access,
+      checked: this.checked,
+    };
   }
 }

@@ -10,8 +10,10 @@ import { Module, type Shader, VALUE } from './module.ts';
 /** A reduction, and its place among the results of the row. */
 type Member = Reduction & { readonly result: number };
 
-export const rowCount = (k: Kernel): number => sizeOf(k.kind === 'matmul' ? [] : k.space.slice(0, k.space.length - k.inner));
-export const rowLength = (k: Kernel): number => sizeOf(k.kind === 'matmul' ? [] : k.space.slice(k.space.length - k.inner));
+export const rowCount = (k: Kernel): number =>
+  sizeOf(k.kind === 'matmul' ? [] : k.space.slice(0, k.space.length - k.inner));
+export const rowLength = (k: Kernel): number =>
+  sizeOf(k.kind === 'matmul' ? [] : k.space.slice(k.space.length - k.inner));
 
 /** Reductions in as few passes over the row as their use of earlier results allows. */
 export function passes(kernel: LoopKernel): Member[][] {
@@ -74,7 +76,7 @@ export function rowsShader(kernel: LoopKernel): Shader {
       return emit.let(strided(of, base(of, rowLevel), innerAt, outer, rank));
     };
     const emit: Emitter = new Emitter(module, {
-      address: (i) => address(inputOperand(module, i), false),
+      load: (i) => module.load(kernel.inputs[i]!, address(inputOperand(module, i), false)),
       index: (dim) => {
         if (dim < outer) return `i32(${member(`at${dim}`, () => outerAt(dim))})`;
         return column === null ? '0i' : `i32(${innerAt(dim)})`;

@@ -1,0 +1,34 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import binary from '../fixtures/conformance/binary.json' with { type: 'json' };
+import unary from '../fixtures/conformance/unary.json' with { type: 'json' };
+import { devices } from '../setup/devices.ts';
+import { type Device, tl } from './api.ts';
+import { type Case, runCase } from './runner.ts';
+
+const groups = { unary, binary } as unknown as Readonly<Record<string, readonly Case[]>>;
+
+/** The cases of a group by op. */
+function byOp(cases: readonly Case[]): [op: string, cases: Case[]][] {
+  const found = new Map<string, Case[]>();
+  for (const c of cases) found.set(c.op, [...(found.get(c.op) ?? []), c]);
+  return [...found];
+}
+
+describe.each(devices)('on %s', (name) => {
+  let device: Device;
+  beforeAll(async () => {
+    device = await tl.device(name);
+  });
+  afterAll(() => device.destroy());
+
+  describe.each(Object.entries(groups))('%s', (_, cases) => {
+    test.each(byOp(cases))('%s gives what PyTorch gives', async (_op, list) => {
+      const wrong: string[] = [];
+      for (const c of list) {
+        const { status, reason } = await runCase(c, device);
+        if (status !== 'passed') wrong.push(`${c.name} ${status}: ${reason}`);
+      }
+      expect(wrong).toEqual([]);
+    });
+  });
+});
