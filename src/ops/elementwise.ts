@@ -64,6 +64,7 @@ const minus: Binary = elementwise('sub', {
 
 function scaled(op: string, a: Operand, b: Operand, options: AlphaOptions): Operand {
   const { alpha } = numberOptions(op, options, { alpha: 1 });
+  deviceOf(op, [a, b]);
   if (typeof b === 'number') return b * alpha;
   if (!isFloating(promoting(op, [b, a])) && !Number.isInteger(alpha))
     throw new DTypeError(
@@ -986,7 +987,7 @@ function castTo(dtype: DType): Unary {
 function integral(op: string, operands: readonly Operand[]): DType {
   const dtype = promoting(op, operands);
   if (isFloating(dtype))
-    throw new DTypeError(`${op}: ${dtype} has no bits to speak of; convert with .to('int32') first`);
+    throw new DTypeError(`${op}: ${dtype} tensors have no bitwise ops; convert with .to('int32') first`);
   return dtype;
 }
 

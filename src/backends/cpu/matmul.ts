@@ -6,9 +6,9 @@ import type { Heap } from './heap.ts';
 import { LoopProgram, type Modules, type Run } from './program.ts';
 
 /** Steps of k, rows of A and columns of B that are packed at a time: a panel of B for L1, A's block for L2. */
-const KC = 400;
+const KC = 320;
 const MC = 96;
-const NC = 1024;
+const NC = 512;
 const COLUMNS = 8;
 /** Products of fewer multiplications than this, or thin in one dim, run as loops over dot products. */
 const SMALL = 2048;

@@ -1,0 +1,191 @@
+// What a training step asks of WebGPU, on Dawn's null backend: it checks and encodes everything and runs nothing, so the numbers
+// it computes mean nothing, and the calls and the host's time are those of any device.
+import { create, globals } from 'webgpu';
+import { createWebGPUBackend } from '../src/backends/webgpu/webgpu.ts';
+import * as tl from '../src/index.ts';
+import { Device } from '../src/tensor/device.ts';
+import { between, type Calls, counted } from './calls.ts';
+import { type HostBatch, hostBatches, makeMlp, SIZES } from './mlp.ts';
+
+/** The least, the middle and the most of a count over the steps. */
+export interface Range {
+  readonly least: number;
+  readonly median: number;
+  readonly most: number;
+}
+
+export interface StepCounts {
+  /** Per step without a read, over the steps after the warm-up. */
+  readonly steps: Readonly<Record<keyof Calls, Range>>;
+  /** What a step with a read of the loss adds: submits and copies. */
+  readonly reads: Readonly<Record<keyof Calls, Range>>;
+  /** All calls of the steps after the warm-up. */
+  readonly total: Calls;
+  /** The last step, counted from 0, that made a bind group, a buffer or a pipeline; -1 for none. */
+  readonly lastMade: number;
+  /** Milliseconds of the host in a step without a read: uploading the batch, recording, planning, encoding, submitting. */
+  readonly ms: Range;
+}
+
+export interface LiveMemory {
+  readonly bytes: Range;
+  readonly buffers: Range;
+  readonly tensors: Range;
+}
+
+/** The elements in the middle and at the ends. */
+export function range(values: readonly number[]): Range {
+  const sorted = [...values].sort((a, b) => a - b);
+  return { least: sorted[0] ?? 0, median: sorted[sorted.length >> 1] ?? 0, most: sorted[sorted.length - 1] ?? 0 };
+}
+
+/** Dawn without a device, counted. Keep it as long as its devices are used. */
+export function nullGPU(): { gpu: GPU; calls: () => Calls } {
+  Object.assign(globalThis, globals);
+  return counted(create(['backend=null']));
+}
+
+/** A device on Dawn's null backend that is the default one, and its calls. Keep the result as long as the device is used. */
+export async function openNull(
+  variants: 'software' | 'hardware' = 'hardware',
+): Promise<{ device: tl.Device; gpu: GPU; calls: () => Calls }> {
+  const { gpu, calls } = nullGPU();
+  const device = new Device('webgpu', await createWebGPUBackend({ gpu, variants }), "Dawn's null backend");
+  tl.setDefaultDevice(device);
+  return { device, gpu, calls };
+}
+
+/** Reads on the null backend end, but the copy was not run: the status word and the element are whatever was there. */
+async function read(loss: tl.Tensor): Promise<void> {
+  try {
+    await loss.item();
+  } catch (error) {
+    if (!(error instanceof tl.IndexError)) throw error;
+  }
+}
+
+/** Counts of each of many steps. */
+export interface Counter {
+  step<T>(index: number, reads: boolean, run: () => T | Promise<T>): Promise<T>;
+  summary(): StepCounts;
+}
+
+export function stepCounter(calls: () => Calls, warmup: number): Counter {
+  const plain: Calls[] = [];
+  const reading: Calls[] = [];
+  const times: number[] = [];
+  let total: Calls | undefined;
+  let lastMade = -1;
+  const ranges = (list: readonly Calls[]): Record<keyof Calls, Range> => {
+    const names = Object.keys(calls()) as (keyof Calls)[];
+    return Object.fromEntries(names.map((name) => [name, range(list.map((c) => c[name]))])) as Record<
+      keyof Calls,
+      Range
+    >;
+  };
+  let start: Calls | undefined;
+  return {
+    async step(index, reads, run) {
+      const before = calls();
+      if (index === warmup) start = before;
+      const from = performance.now();
+      const pending = run();
+      const value = pending instanceof Promise ? await pending : pending;
+      const ms = performance.now() - from;
+      const after = calls();
+      const made = between(before, after);
+      if (made.bindGroups + made.buffers + made.pipelines > 0) lastMade = index;
+      if (index >= warmup) {
+        (reads ? reading : plain).push(made);
+        if (!reads) times.push(ms);
+        total = between(start ?? before, after);
+      }
+      return value;
+    },
+    summary: () => ({
+      steps: ranges(plain),
+      reads: ranges(reading),
+      total: total ?? between(calls(), calls()),
+      lastMade,
+      ms: range(times),
+    }),
+  };
+}
+
+export interface CountOptions {
+  readonly batch?: number;
+  readonly warmup?: number;
+  readonly steps?: number;
+}
+
+const upload = (batch: HostBatch): { x: tl.Tensor; y: tl.Tensor } => ({
+  x: tl.tensor(batch.x, { shape: [batch.y.length, SIZES[0]] }),
+  y: tl.tensor(batch.y),
+});
+
+/**
+ * Counts the calls of training steps on the default device: each with a fresh batch from the host and a new rate from a scheduler,
+ * every tenth with a read of the loss.
+ */
+export async function countSteps(calls: () => Calls, options: CountOptions = {}): Promise<StepCounts> {
+  const { batch = 64, warmup = 30, steps = 200 } = options;
+  tl.manualSeed(1);
+  const mlp = makeMlp();
+  const schedule = new tl.optim.LambdaLR(mlp.adam, (step) => 1 / (1 + 0.01 * step));
+  const data = hostBatches(16, batch);
+  const counter = stepCounter(calls, warmup);
+  for (let i = 0; i < warmup + steps; i++) {
+    const reads = i % 10 === 9;
+    await counter.step(i, reads, () => {
+      const { x, y } = upload(data[i % data.length]!);
+      const loss = mlp.step(x, y);
+      schedule.step();
+      x.dispose();
+      y.dispose();
+      return reads ? read(loss) : undefined;
+    });
+  }
+  mlp.dispose();
+  return counter.summary();
+}
+
+/** Live memory over the steps after the first hundred, with batches from a loop or from a DataLoader. */
+export async function watchMemory(
+  device: tl.Device,
+  kind: 'loop' | 'loader',
+  options: CountOptions = {},
+): Promise<LiveMemory> {
+  const { batch = 64, warmup = 100, steps = 1000 } = options;
+  tl.manualSeed(1);
+  const mlp = makeMlp();
+  const schedule = new tl.optim.LambdaLR(mlp.adam, (step) => 1 / (1 + 0.01 * step));
+  const seen: tl.MemoryReport[] = [];
+  let i = 0;
+  const step = async (x: tl.Tensor, y: tl.Tensor): Promise<void> => {
+    const loss = mlp.step(x, y);
+    schedule.step();
+    if (i % 10 === 9) await read(loss);
+    if (i++ >= warmup) seen.push(tl.memory(device));
+  };
+  if (kind === 'loop') {
+    const data = hostBatches(16, batch);
+    while (i < steps) {
+      const { x, y } = upload(data[i % data.length]!);
+      await step(x, y);
+      x.dispose();
+      y.dispose();
+    }
+  } else {
+    const rows = 20 * batch;
+    const x = hostBatches(1, rows)[0]!;
+    const set = new tl.data.TensorDataset(tl.tensor(x.x, { shape: [rows, SIZES[0]] }), tl.tensor(x.y));
+    const loader = new tl.data.DataLoader(set, { batchSize: batch, shuffle: true });
+    while (i < steps) for await (const { x, y } of loader) await step(x, y);
+  }
+  mlp.dispose();
+  return {
+    bytes: range(seen.map((m) => m.bytes)),
+    buffers: range(seen.map((m) => m.buffers)),
+    tensors: range(seen.map((m) => m.tensors)),
+  };
+}
