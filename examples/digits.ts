@@ -10,8 +10,8 @@ const HELP = `Trains a small neural network on 8 x 8 images of handwritten digit
 
   --device NAME      auto, webgpu, cpu or reference (default: auto)
   --epochs N         passes over the training set (default: 30)
-  --batch-size N     images in a step (default: 64)
-  --seed N           of the initial weights, the split and the order (default: 1)
+  --batch-size N     images in a step (default: 32)
+  --seed N           of the initial weights, the split and the order (default: 42)
   --help             this text`;
 
 const PIXELS = 64;
@@ -47,7 +47,7 @@ function settings(): Settings | null {
   const device = String(values.device ?? 'auto');
   if (device !== 'auto' && device !== 'webgpu' && device !== 'cpu' && device !== 'reference')
     throw new UsageError(`--device is '${device}', but it must be auto, webgpu, cpu or reference`);
-  return { device, epochs: whole('epochs', 30, 1), batchSize: whole('batch-size', 64, 1), seed: whole('seed', 1, 0) };
+  return { device, epochs: whole('epochs', 30, 1), batchSize: whole('batch-size', 32, 1), seed: whole('seed', 42, 0) };
 }
 
 /** A table of numbers: a line a row, columns to the right. */
@@ -56,7 +56,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [head, ...rows].map((row) => row.map((cell, c) => cell.padStart(widths[c]! + 2)).join('')).join('\n');
 }
 
-/** An image in four lines: each character shows a pixel above another one. */
+/** An image in eight lines, two characters a pixel. */
 function draw(pixels: Float32Array): string[] {
   const shades = ' ░▒▓█';
   const shade = (v: number): string => shades[Math.min(4, Math.round(v * 4))]!;

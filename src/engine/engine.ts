@@ -36,6 +36,8 @@ interface Undo {
 const appended = (error: unknown, op: string): Error =>
   error instanceof Error ? error : new TensorloomError(`${op}: ${String(error)}`);
 
+const hostElements = (node: Node, offset: number, length: number): Numbers => node.host!.slice(offset, offset + length);
+
 /** The queue of a device: records operations, and runs them in flushes. */
 export class Engine {
   /** Off: one kernel an operation and no buffer updated in place. */
@@ -341,32 +343,27 @@ export class Engine {
 
   /** Elements of a node as of now; computes what is pending. */
   async read(node: Node, offset: number, length: number): Promise<Numbers> {
-    const known = this.settled(node, offset, length);
-    if (known) return known;
     // Started before anything is awaited: a read takes its value at the call.
-    return this.checked(await this.backend.read(node.buffer!, node.dtype, offset, length));
+    const found = this.settled(node, (buffer) => this.backend.read(buffer, node.dtype, offset, length));
+    return found === null ? hostElements(node, offset, length) : this.checked(await found);
   }
 
   /** The same at once, where the backend can. */
   readSync(node: Node, offset: number, length: number): Numbers {
-    return (
-      this.settled(node, offset, length) ??
-      this.checked(this.backend.readSync!(node.buffer!, node.dtype, offset, length))
-    );
+    const found = this.settled(node, (buffer) => this.backend.readSync?.(buffer, node.dtype, offset, length) ?? null);
+    return found === null ? hostElements(node, offset, length) : this.checked(found);
   }
 
-  private settled(node: Node, offset: number, length: number): Numbers | null {
-    if (node.pending) {
-      node.hold();
-      try {
-        this.flush();
-      } finally {
-        // Its holder keeps it alive; only the flush had to see that it is wanted.
-        node.holders--;
-      }
+  /** Computes a node, which may be nobody else's, and starts reading it; null where its elements are still on the host. */
+  private settled<T>(node: Node, read: (buffer: Buffer) => T): T | null {
+    node.hold();
+    try {
+      if (node.pending) this.flush();
+      if (node.error) throw node.error;
+      return node.host ? null : read(node.buffer!);
+    } finally {
+      node.release();
     }
-    if (node.error) throw node.error;
-    return node.host ? node.host.slice(offset, offset + length) : null;
   }
 
   private checked({ data, status }: Readback): Numbers {

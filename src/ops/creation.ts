@@ -8,7 +8,7 @@ import { Device, defaultDevice } from '../tensor/device.ts';
 import { fromNode, type Tensor } from '../tensor/tensor.ts';
 import { cast, floor, add as plus, mul as times } from './elementwise.ts';
 import { randomNormal, randomUniform } from './random.ts';
-import { compose, describe, produce } from './record.ts';
+import { checkOptions, compose, describe, produce } from './record.ts';
 
 /** Options of everything that makes a tensor. */
 export interface TensorOptions {
@@ -34,13 +34,6 @@ export type TensorData =
   | Int16Array
   | Uint16Array
   | Uint8ClampedArray;
-
-/** @internal Refuses options that an op does not have. */
-export function checkOptions(op: string, options: object, known: readonly string[]): void {
-  for (const key of Object.keys(options))
-    if (!known.includes(key))
-      throw new UnsupportedError(`${op}: there is no option ${key}; it takes ${known.join(', ') || 'none'}`);
-}
 
 const OPTIONS = ['dtype', 'device', 'requiresGrad'];
 
@@ -326,3 +319,5 @@ export function fromBuffer(
           : new Uint8Array(buffer);
   return tensor(typed, { ...options, dtype });
 }
+
+export { checkOptions };

@@ -12,6 +12,7 @@ export {
   broadcastTo,
   chunk,
   contiguous,
+  diagonal,
   expand,
   expandAs,
   flatten,

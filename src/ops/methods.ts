@@ -20,6 +20,7 @@ export {
   broadcastTo,
   chunk,
   contiguous,
+  diagonal,
   expand,
   expandAs,
   flatten,

@@ -158,6 +158,15 @@ export function compose<T>(op: string, fn: () => T): T {
 /** @internal The op that is being recorded, for the code of an index check. */
 export const currentOp = (op: string): string => label(op);
 
+/** @internal An UnsupportedError for options that an op does not have. */
+export function checkOptions(op: string, options: unknown, names: readonly string[]): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options))
+    throw new UnsupportedError(`${op}: options are an object such as { ${names[0]}: … }, got ${describe(options)}`);
+  for (const name of Object.keys(options))
+    if (!names.includes(name))
+      throw new UnsupportedError(`${op}: there is no option ${name}; it takes ${names.join(', ') || 'none'}`);
+}
+
 /** Dtype rules: from the operands to the dtype the op computes in. */
 export type TypeRule = (op: string, operands: readonly Operand[]) => DType;
 

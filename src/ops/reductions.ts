@@ -6,7 +6,7 @@ import { withGrad } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add, cast, div, eq as equal, exp, isfinite, log, mul, sqrt, square, sub } from './elementwise.ts';
 import { where } from './functions.ts';
-import { compose, deviceOf, reduceNode, taped } from './record.ts';
+import { checkOptions, compose, deviceOf, reduceNode, taped } from './record.ts';
 import { gather, keptShape, type ReduceOptions, reduceDims, reshape, squeeze, sum, withDims } from './structure.ts';
 
 const notEmpty = (op: string, x: Tensor, dims: readonly number[]): void => {
@@ -26,12 +26,14 @@ const countOf = (x: Tensor, dims: readonly number[]): number => dims.reduce((n, 
 
 /** The mean over some dims, or over all (`torch.mean`). NaN over no elements. */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkOptions('mean', options, ['dim', 'keepDim']);
   floats('mean', x);
   const dims = normalizeDims('mean', options.dim, x.ndim);
   return compose('mean', () => div(sum(x, { ...options, dim: dims }), countOf(x, dims)));
 }
 
 function extremum(op: 'amax' | 'amin', x: Tensor, options: ReduceOptions): Tensor {
+  checkOptions(op, options, ['dim', 'keepDim']);
   const dims = normalizeDims(op, options.dim, x.ndim);
   notEmpty(op, x, dims);
   const from = x.shape;
@@ -65,6 +67,7 @@ export interface ArgOptions {
 
 /** The first place of the extremum, as two reductions: the value, and the least index that has it (NaN counts as extreme). */
 function argExtremum(op: 'argmax' | 'argmin', x: Tensor, options: ArgOptions): Tensor {
+  checkOptions(op, options, ['dim', 'keepDim']);
   const device = deviceOf(op, [x]);
   if (options.dim === undefined && x.ndim !== 1) {
     const flat = compose(op, () => argExtremum(op, reshape(x, [-1]), {}));
@@ -162,23 +165,26 @@ export interface VarianceOptions extends ReduceOptions {
 
 /** The variance over some dims, or over all, from the squared deviations (`torch.var`). */
 export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
+  checkOptions('var', options, ['dim', 'keepDim', 'correction']);
   floats('var', x);
   const dims = normalizeDims('var', options.dim, x.ndim);
   const n = countOf(x, dims) - (options.correction ?? 1);
   return compose('var', () => {
     const deviation = sub(x, mean(x, { dim: dims, keepDim: true }));
-    return div(sum(square(deviation), { ...options, dim: dims }), Math.max(0, n));
+    return div(sum(square(deviation), { dim: dims, keepDim: options.keepDim }), Math.max(0, n));
   });
 }
 
 /** The standard deviation: the root of `variance` (`torch.std`). */
 export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
+  checkOptions('std', options, ['dim', 'keepDim', 'correction']);
   floats('std', x);
   return compose('std', () => sqrt(variance(x, options)));
 }
 
 /** log(sum(exp(x))) over some dims without overflow (`torch.logsumexp`); -Infinity over rows of -Infinity. */
 export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkOptions('logsumexp', options, ['dim', 'keepDim']);
   floats('logsumexp', x);
   const dims = normalizeDims('logsumexp', options.dim, x.ndim);
   const from = x.shape;

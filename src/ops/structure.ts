@@ -1,5 +1,5 @@
 import { type DType, isDType } from '../core/dtype.ts';
-import { DTypeError, IndexError, ShapeError } from '../core/errors.ts';
+import { DTypeError, IndexError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import {
   broadcastShapes,
   broadcastView,
@@ -31,6 +31,7 @@ import {
 import type { Tensor } from '../tensor/tensor.ts';
 import { cast } from './elementwise.ts';
 import {
+  checkOptions,
   compose,
   currentOp,
   deviceOf,
@@ -247,6 +248,50 @@ export function select(x: Tensor, dim: number, place: number): Tensor {
   return compose('select', () => squeeze(slice(x, d, from, from + 1), d));
 }
 
+/**
+ * The elements whose index in `dim2` is that in `dim1` plus `offset`, as a new last dim (`torch.diagonal`). A view.
+ *
+ * @throws ShapeError when the dims are the same.
+ */
+export function diagonal(x: Tensor, offset = 0, dim1 = 0, dim2 = 1): Tensor {
+  deviceOf('diagonal', [x]);
+  const [a, b] = [normalizeDim('diagonal', dim1, x.ndim), normalizeDim('diagonal', dim2, x.ndim)];
+  if (a === b || x.ndim < 2)
+    throw new ShapeError(`diagonal: dims ${dim1} and ${dim2} of ${showShape(x.shape)} must be two different ones`);
+  const [first, second] = [Math.max(-offset, 0), Math.max(offset, 0)];
+  const length = Math.max(0, Math.min(x.shape[a]! - first, x.shape[b]! - second));
+  const rest = x.shape.map((_, d) => d).filter((d) => d !== a && d !== b);
+  const [rows, columns] = [x.view.strides[a]!, x.view.strides[b]!];
+  const view = {
+    shape: [...rest.map((d) => x.shape[d]!), length],
+    strides: [...rest.map((d) => x.view.strides[d]!), rows + columns],
+    offset: x.view.offset + (length === 0 ? 0 : first * rows + second * columns),
+  };
+  const from = x.shape;
+  return viewed('diagonal', x, view, (g) => [undiagonal(g, from, offset, a, b)]);
+}
+
+/** @internal The inverse of `diagonal`: its elements at their places in a tensor of zeros. */
+function undiagonal(g: Tensor, shape: Shape, offset: number, a: number, b: number): Tensor {
+  const device = deviceOf('undiagonal', [g]);
+  const rest = shape.map((_, d) => d).filter((d) => d !== a && d !== b);
+  const at = [...rest.map((d) => index(d)), sub(index(a), uniform(1, 'int32'))];
+  const on = eq(sub(index(b), index(a)), uniform(0, 'int32'));
+  const operation = {
+    template: template('map', choose(on, loadAt(0, g.dtype, at), 0), ['int32', 'int32']),
+    space: shape,
+    inputs: [readingAt(g, null)],
+    scalars: [offset, Math.max(-offset, 0)],
+  };
+  const gradient = (gg: Tensor): Tensor[] => [diagonal(gg, offset, a, b)];
+  return taped(
+    'undiagonal',
+    { gradient, saves: 'nothing' },
+    [g],
+    produce(device, 'undiagonal', g.dtype, shape, operation),
+  );
+}
+
 /** The tensors along a dim, without it (`torch.unbind`). */
 export function unbind(x: Tensor, dim = 0): Tensor[] {
   const d = normalizeDim('unbind', dim, x.ndim);
@@ -315,7 +360,10 @@ export function unslice(g: Tensor, dim: number, n: number, start: number, step: 
 }
 
 /** Zeros (or `value`) around a tensor, PyTorch's order of sides: last dim first, before and after (`F.pad`, mode constant). */
-export function pad(x: Tensor, padding: readonly number[], options: { value?: number } = {}): Tensor {
+export function pad(x: Tensor, padding: readonly number[], options: { readonly mode?: 'constant'; readonly value?: number } = {}): Tensor {
+  checkOptions('pad', options, ['mode', 'value']);
+  if ((options.mode ?? 'constant') !== 'constant')
+    throw new UnsupportedError(`pad: mode ${options.mode} is not there; use 'constant', or join slices with cat`);
   if (padding.length % 2 !== 0 || padding.length > 2 * x.ndim)
     throw new ShapeError(
       `pad: ${showShape(padding)} must hold two sizes a dim, for at most the ${x.ndim} dims of ${showShape(x.shape)}`,
@@ -403,6 +451,7 @@ export interface ReduceOptions {
  * ```
  */
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkOptions('sum', options, ['dim', 'keepDim']);
   const dims = normalizeDims('sum', options.dim, x.ndim);
   const source = x.dtype === 'bool' ? compose('sum', () => cast(x, 'int32')) : x;
   const out = reduceDims('sum', 'sum', source, dims);

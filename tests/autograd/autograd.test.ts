@@ -15,6 +15,7 @@ const CASES: readonly { name: string; shapes: readonly (readonly number[])[]; fn
   { name: 'select', shapes: [[3, 4]], fn: (x) => x!.select(1, -1).square() },
   { name: 'squeeze and unsqueeze', shapes: [[1, 3, 1]], fn: (x) => x!.squeeze().unsqueeze(1).square() },
   { name: 'split', shapes: [[5, 2]], fn: (x) => x!.split(2)[2]!.square() },
+  { name: 'diagonal', shapes: [[2, 3, 4]], fn: (x) => x!.diagonal(1, 2, 0).square() },
   { name: 'unbind', shapes: [[2, 3]], fn: (x) => x!.unbind(1)[1]!.square() },
   { name: 'pad', shapes: [[2, 3]], fn: (x) => x!.pad([1, 2, 0, 1], { value: 3 }).square() },
   { name: 'negative pad', shapes: [[3, 4]], fn: (x) => x!.pad([-1, 1, 1, -1]).square() },

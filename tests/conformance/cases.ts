@@ -168,7 +168,8 @@ export async function expectTensor(
     );
   }
   if ('at' in want) {
-    const total = Array.from(data).reduce((a, b) => a + b, 0);
+    let total = 0;
+    for (let i = 0; i < data.length; i++) total += data[i]!;
     const sum = toNumber(want.sum);
     const allowed = (tolerance.rtol + 1e-6) * toNumber(want.abs_sum) + tolerance.atol * data.length;
     if (!(Math.abs(total - sum) <= allowed || close(total, sum, { rtol: 0, atol: 0 })))

@@ -195,17 +195,19 @@ export class Run<H, S> {
         throw new Thrown('thrown by the program');
       case 'sync':
         return;
+      case 'track': {
+        const h = env.get(i.of);
+        const scope = this.scopes.get(i.scope);
+        if (h !== undefined && scope !== undefined) machine.track(scope, h);
+        return;
+      }
       default: {
         const h = env.get(i.of);
         if (h === undefined) return;
-        if (i.do === 'dispose') machine.dispose(h);
+        if (i.do === 'requiresGrad') machine.requiresGrad(h, i.on);
+        else if (i.do === 'dispose') machine.dispose(h);
         else if (i.do === 'keep') machine.keep(h);
-        else if (i.do === 'clearGrad') machine.clearGrad(h);
-        else if (i.do === 'requiresGrad') machine.requiresGrad(h, i.on);
-        else {
-          const scope = this.scopes.get(i.scope);
-          if (scope !== undefined) machine.track(scope, h);
-        }
+        else machine.clearGrad(h);
       }
     }
   }

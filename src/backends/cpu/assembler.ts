@@ -166,9 +166,11 @@ export class FunctionBuilder {
     }
   }
 
-  get(local: number): void {
-    this.body.push(0x20);
-    unsigned(this.body, local);
+  get(...locals: readonly number[]): void {
+    for (const local of locals) {
+      this.body.push(0x20);
+      unsigned(this.body, local);
+    }
   }
 
   set(local: number): void {
@@ -184,6 +186,19 @@ export class FunctionBuilder {
   i32(value: number): void {
     this.body.push(0x41);
     signed(this.body, value);
+  }
+
+  /** Combines an i32 local and a constant, on the stack. */
+  with(local: number, value: number, code: number): void {
+    this.get(local);
+    this.i32(value);
+    this.op(code);
+  }
+
+  /** Adds to an i32 local. */
+  bump(local: number, by: number): void {
+    this.with(local, by, op.i32Add);
+    this.set(local);
   }
 
   /** A vector constant of four 32-bit lanes. */

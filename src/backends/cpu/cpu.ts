@@ -4,9 +4,9 @@ import type { Kernel } from '../../ir/kernel.ts';
 import type { Backend, BackendLimits, Batch, Buffer, MemoryUse, Numbers, Program, Readback } from '../backend.ts';
 import { assemble, FunctionBuilder, op } from './assembler.ts';
 import { type Block, Heap, MAXIMUM_PAGES } from './heap.ts';
-import { STATUS } from './loops.ts';
 import { GemmKernels, MatmulProgram } from './matmul.ts';
 import { LoopProgram, Modules } from './program.ts';
+import { STATUS } from './values.ts';
 
 class CpuBuffer implements Buffer {
   released = false;

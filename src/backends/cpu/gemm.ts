@@ -14,17 +14,9 @@ export interface Tile {
 /** Steps of k in one turn of the innermost loop. */
 export const UNROLL = 2;
 
-/** Adds to a pointer or counter. */
-function bump(f: FunctionBuilder, local: number, by: number): void {
-  f.get(local);
-  f.i32(by);
-  f.op(op.i32Add);
-  f.set(local);
-}
-
+/** Adds a local, some times over. */
 function bumpBy(f: FunctionBuilder, local: number, by: number, times = 1): void {
-  f.get(local);
-  f.get(by);
+  f.get(local, by);
   if (times !== 1) {
     f.i32(times);
     f.op(op.i32Mul);
@@ -37,9 +29,7 @@ function bumpBy(f: FunctionBuilder, local: number, by: number, times = 1): void 
 function whileAtLeast(f: FunctionBuilder, local: number, limit: number, body: () => void): void {
   f.block(() =>
     f.loop(() => {
-      f.get(local);
-      f.i32(limit);
-      f.op(op.i32LtS);
+      f.with(local, limit, op.i32LtS);
       f.branchIf(1);
       body();
       f.branch(0);
@@ -61,12 +51,9 @@ export function emitPack(name: string, width: number): FunctionBuilder {
       f.get(to);
       f.i32(0);
       f.memory(op.i32Store, 4 * n);
-      f.get(lanes);
-      f.i32(n);
-      f.op(op.i32GtS);
+      f.with(lanes, n, op.i32GtS);
       f.when(() => {
-        f.get(to);
-        f.get(lane);
+        f.get(to, lane);
         f.memory(op.i32Load);
         f.memory(op.i32Store, 4 * n);
         bumpBy(f, lane, laneStep);
@@ -75,8 +62,7 @@ export function emitPack(name: string, width: number): FunctionBuilder {
   };
   const copy = (): void => {
     for (let n = 0; n < width; n += 4) {
-      f.get(to);
-      f.get(source);
+      f.get(to, source);
       if (width - n >= 4) {
         f.memory(op.load, 4 * n);
         f.memory(op.store, 4 * n);
@@ -106,16 +92,13 @@ export function emitPack(name: string, width: number): FunctionBuilder {
         [2, 2],
         [3, 2],
       ] as const) {
-        f.get(rows[pair]!);
-        f.get(rows[pair + 1]!);
+        f.get(rows[pair]!, rows[pair + 1]!);
         if (i % 2 === 0) f.shuffle(0, 4, 1, 5);
         else f.shuffle(2, 6, 3, 7);
         f.set(halves[i]!);
       }
       for (let step = 0; step < 4; step++) {
-        f.get(to);
-        f.get(halves[step >> 1]!);
-        f.get(halves[(step >> 1) + 2]!);
+        f.get(to, halves[step >> 1]!, halves[(step >> 1) + 2]!);
         if (step % 2 === 0) f.shuffle(0, 1, 4, 5);
         else f.shuffle(2, 3, 6, 7);
         const offset = 4 * (step * width + n);
@@ -128,9 +111,9 @@ export function emitPack(name: string, width: number): FunctionBuilder {
   const each = (steps: number, fromStep: () => void, body: () => void): void =>
     whileAtLeast(f, left, steps, () => {
       body();
-      bump(f, to, 4 * width * steps);
+      f.bump(to, 4 * width * steps);
       fromStep();
-      bump(f, left, -steps);
+      f.bump(left, -steps);
     });
 
   whileAtLeast(f, lanes, 1, () => {
@@ -138,20 +121,14 @@ export function emitPack(name: string, width: number): FunctionBuilder {
     f.set(source);
     f.get(k);
     f.set(left);
-    f.get(lanes);
-    f.i32(width);
-    f.op(op.i32GeS);
+    f.with(lanes, width, op.i32GeS);
     f.when(() => {
-      f.get(laneStep);
-      f.i32(4);
-      f.op(op.i32Eq);
+      f.with(laneStep, 4, op.i32Eq);
       f.when(
         () => each(1, () => bumpBy(f, source, kStep), copy),
         () => {
-          f.get(kStep);
-          f.i32(4);
-          f.op(op.i32Eq);
-          f.when(() => each(4, () => bump(f, source, 16), transpose));
+          f.with(kStep, 4, op.i32Eq);
+          f.when(() => each(4, () => f.bump(source, 16), transpose));
         },
       );
     });
@@ -175,7 +152,7 @@ export function emitPack(name: string, width: number): FunctionBuilder {
       },
     );
     bumpBy(f, from, laneStep, width);
-    bump(f, lanes, -width);
+    f.bump(lanes, -width);
   });
   return f;
 }
@@ -202,8 +179,7 @@ export function emitMicro({ rows, columns, fused }: Tile): FunctionBuilder {
         f.set(left);
         right.forEach((local, v) => {
           const sum = sums[row * vectors + v]!;
-          f.get(left);
-          f.get(local);
+          f.get(left, local);
           if (!fused) f.op(op.f32x4Mul);
           f.get(sum);
           f.op(fused ? op.f32x4RelaxedMadd : op.f32x4Add);
@@ -211,13 +187,12 @@ export function emitMicro({ rows, columns, fused }: Tile): FunctionBuilder {
         });
       }
     }
-    bump(f, a, 4 * UNROLL * rows);
+    f.bump(a, 4 * UNROLL * rows);
   });
   const write = (add: boolean): void => {
     for (let row = 0; row < rows; row++) {
       for (let v = 0; v < vectors; v++) {
-        f.get(c);
-        f.get(sums[row * vectors + v]!);
+        f.get(c, sums[row * vectors + v]!);
         if (add) {
           f.get(c);
           f.memory(op.load, 16 * v);
@@ -240,9 +215,7 @@ export function emitMicro({ rows, columns, fused }: Tile): FunctionBuilder {
 function whileTurns(f: FunctionBuilder, counter: number, body: () => void): void {
   f.loop(() => {
     body();
-    f.get(counter);
-    f.i32(UNROLL);
-    f.op(op.i32Sub);
+    f.with(counter, UNROLL, op.i32Sub);
     f.tee(counter);
     f.branchIf(0);
   });
@@ -254,12 +227,9 @@ export function emitEdge({ columns }: Tile): FunctionBuilder {
   const [tile, c, rowBytes, rows, across, accumulate] = [0, 1, 2, 3, 4, 5] as const;
   whileAtLeast(f, rows, 1, () => {
     for (let n = 0; n < columns; n++) {
-      f.get(across);
-      f.i32(n);
-      f.op(op.i32GtS);
+      f.with(across, n, op.i32GtS);
       f.when(() => {
-        f.get(c);
-        f.get(tile);
+        f.get(c, tile);
         f.memory(op.f32Load, 4 * n);
         f.get(c);
         f.memory(op.i32Load, 4 * n);
@@ -269,9 +239,9 @@ export function emitEdge({ columns }: Tile): FunctionBuilder {
         f.memory(op.f32Store, 4 * n);
       });
     }
-    bump(f, tile, 4 * columns);
+    f.bump(tile, 4 * columns);
     bumpBy(f, c, rowBytes);
-    bump(f, rows, -1);
+    f.bump(rows, -1);
   });
   return f;
 }
@@ -290,9 +260,8 @@ export function emitMacro({ rows: height, columns: width }: Tile, micro: number,
   const least = (local: number, limit: number): void => {
     f.get(local);
     f.i32(limit);
-    f.get(local);
-    f.i32(limit);
-    f.op(op.i32LtS, op.select);
+    f.with(local, limit, op.i32LtS);
+    f.op(op.select);
   };
   const pass = (...locals: number[]): void => {
     for (const local of locals) f.get(local);
@@ -305,12 +274,9 @@ export function emitMacro({ rows: height, columns: width }: Tile, micro: number,
     f.get(rows);
     f.set(left);
     whileAtLeast(f, left, 1, () => {
-      f.get(left);
-      f.i32(height);
-      f.op(op.i32GeS);
-      f.get(columns);
-      f.i32(width);
-      f.op(op.i32GeS, op.i32And);
+      f.with(left, height, op.i32GeS);
+      f.with(columns, width, op.i32GeS);
+      f.op(op.i32And);
       f.when(
         () => {
           pass(panel, b, to, rowBytes, k, accumulate, bStep);
@@ -332,11 +298,11 @@ export function emitMacro({ rows: height, columns: width }: Tile, micro: number,
       );
       bumpBy(f, panel, k, 4 * height);
       bumpBy(f, to, rowBytes, height);
-      bump(f, left, -height);
+      f.bump(left, -height);
     });
     bumpBy(f, b, bPanel);
-    bump(f, c, 4 * width);
-    bump(f, columns, -width);
+    f.bump(c, 4 * width);
+    f.bump(columns, -width);
   });
   return f;
 }

@@ -70,8 +70,7 @@ export function emitOp(f: FunctionBuilder, e: Expr, push: (arg: Expr) => void): 
   switch (e.op) {
     case 'isnan':
       keep(f, x, push, (local) => {
-        f.get(local);
-        f.get(local);
+        f.get(local, local);
         f.op(op.f32x4Ne);
       });
       return;
@@ -199,8 +198,7 @@ function emitShift(f: FunctionBuilder, e: Expr, push: (arg: Expr) => void): void
     keep(f, y, push, (amount) => {
       f.get(value);
       for (let lane = 0; lane < 4; lane++) {
-        f.get(value);
-        f.get(amount);
+        f.get(value, amount);
         f.lane(op.i32x4Extract, lane);
         f.op(code);
         f.lane(op.i32x4Extract, lane);

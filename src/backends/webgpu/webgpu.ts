@@ -38,7 +38,6 @@ class WebGPUBackend implements Backend {
   private readonly status: DeviceBuffer;
   private readonly encoder: Encoder;
   private readonly programs: Programs;
-  private readonly made = new WeakMap<Kernel, WebGPUProgram>();
   /** What the device reported outside of any error scope; the next read or sync rejects with it. */
   private uncaptured: TensorloomError | undefined;
   private announceLoss: (error: DeviceLostError) => void = () => {};
@@ -82,12 +81,7 @@ class WebGPUBackend implements Backend {
 
   prepare(kernel: Kernel): Program {
     if (this.queue.error) throw this.queue.error;
-    let program = this.made.get(kernel);
-    if (!program) {
-      program = this.programs.make(kernel);
-      this.made.set(kernel, program);
-    }
-    return program;
+    return this.programs.make(kernel);
   }
 
   submit({ uploads, launches }: Batch): Promise<void> | undefined {

@@ -1,0 +1,246 @@
+// Runs contestants in interleaved rounds, so that whatever else the machine does meets all of them, and compares them round by round.
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { cpus, totalmem } from 'node:os';
+import { createRequire } from 'node:module';
+
+export type DeviceKind = 'cpu' | 'webgpu' | 'reference';
+
+/** One library on one device, doing the work of a workload. */
+export interface Contestant {
+  readonly name: string;
+  readonly device: DeviceKind;
+  /** The one that others on the same device are compared with. */
+  readonly baseline?: boolean;
+  /** Makes this library and device the current ones; not timed. */
+  enter?(): void | Promise<void>;
+  /** Does the work once; may leave it queued. */
+  once(): void;
+  /** Reads one element of the last result. */
+  settle(): Promise<number>;
+  dispose?(): void;
+}
+
+export interface Workload {
+  readonly name: string;
+  readonly title: string;
+  /** Floating-point operations, or bytes that must at least be moved: what the rate is computed from. */
+  readonly flops?: number;
+  readonly bytes?: number;
+  readonly contestants: readonly (() => Contestant | Promise<Contestant>)[];
+}
+
+export interface Figure {
+  readonly workload: string;
+  readonly contestant: string;
+  readonly device: DeviceKind;
+  /** Milliseconds for the work once: the median over the rounds, its quartiles and the best. */
+  readonly ms: number;
+  readonly quartiles: readonly [number, number];
+  readonly best: number;
+  readonly rounds: number;
+  /** Times the work was done in a sample, before one element was read. */
+  readonly repeats: number;
+  readonly rate: number | null;
+  readonly unit: 'GFLOP/s' | 'GB/s' | null;
+  /** Its time over the baseline's of the same device, round by round: the median and its quartiles. Above 1 it is slower. */
+  readonly ratio: number | null;
+  readonly ratioQuartiles: readonly [number, number] | null;
+  readonly error?: string;
+}
+
+export interface RaceOptions {
+  readonly rounds: number;
+  /** A sample repeats short work until it takes about this long. */
+  readonly sampleMs?: number;
+  /** No new round is begun after this time; three rounds are always run. */
+  readonly budgetMs?: number;
+  readonly progress?: (text: string) => void;
+}
+
+/** The value below which a share of the values lies, between neighbours by interpolation. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = share * (sorted.length - 1);
+  const low = Math.floor(at);
+  const [a = Number.NaN, b = a] = [sorted[low], sorted[low + 1]];
+  return a + (b - a) * (at - low);
+}
+
+const quartilesOf = (values: readonly number[]): [number, number] => [quantile(values, 0.25), quantile(values, 0.75)];
+
+async function sample(contestant: Contestant, repeats: number): Promise<number> {
+  await contestant.enter?.();
+  const from = performance.now();
+  for (let i = 0; i < repeats; i++) contestant.once();
+  await contestant.settle();
+  return (performance.now() - from) / repeats;
+}
+
+interface Runner {
+  readonly contestant: Contestant;
+  readonly times: number[];
+  repeats: number;
+  error?: string;
+}
+
+const MAX_REPEATS = 200;
+
+/** Warm-up until the times stop falling; then as many repeats as fill a sample. */
+async function warmUp(runner: Runner, sampleMs: number): Promise<void> {
+  let best = Number.POSITIVE_INFINITY;
+  const until = performance.now() + 30 * sampleMs;
+  for (let i = 0; i < 12; i++) {
+    const ms = await sample(runner.contestant, 1);
+    const settled = i >= 3 && ms > 0.95 * best;
+    best = Math.min(best, ms);
+    if (settled || (i >= 2 && performance.now() > until)) break;
+  }
+  runner.repeats = Math.max(1, Math.min(MAX_REPEATS, Math.round(sampleMs / best)));
+  if (runner.repeats > 1) await sample(runner.contestant, runner.repeats);
+}
+
+/** Runs the contestants of a workload against each other. One that fails is reported with its error. */
+export async function race(workload: Workload, options: RaceOptions): Promise<Figure[]> {
+  const { rounds, sampleMs = 40, budgetMs = 60_000, progress = () => {} } = options;
+  const runners: Runner[] = [];
+  const failed: Figure[] = [];
+  const rate = { rate: null, unit: null, ratio: null, ratioQuartiles: null };
+  for (const make of workload.contestants) {
+    let contestant: Contestant | undefined;
+    try {
+      contestant = await make();
+      progress(`${workload.name}: warm-up of ${contestant.name}`);
+      const runner: Runner = { contestant, times: [], repeats: 1 };
+      await warmUp(runner, sampleMs);
+      runners.push(runner);
+    } catch (error) {
+      contestant?.dispose?.();
+      const { name, device } = contestant ?? { name: 'a contestant', device: 'cpu' as const };
+      const nothing = { ms: Number.NaN, quartiles: [Number.NaN, Number.NaN] as const, best: Number.NaN, ...rate };
+      failed.push({
+        workload: workload.name,
+        contestant: name,
+        device,
+        ...nothing,
+        rounds: 0,
+        repeats: 0,
+        error: error instanceof Error ? error.message : String(error),
+      });
+    }
+  }
+  const end = performance.now() + budgetMs;
+  for (let round = 0; round < rounds && (round < 3 || performance.now() < end); round++) {
+    progress(`${workload.name}: round ${round + 1} of ${rounds}`);
+    // Another one begins each round: none is always behind the same neighbour.
+    for (let i = 0; i < runners.length; i++) {
+      const runner = runners[(i + round) % runners.length]!;
+      runner.times.push(await sample(runner.contestant, runner.repeats));
+    }
+  }
+  // Rounds start with different contestants: put each one's times at its round.
+  const figures = runners.map((runner): Figure => {
+    const { contestant, times, repeats } = runner;
+    const base = runners.find((r) => r.contestant.baseline && r.contestant.device === contestant.device);
+    const ratios = base ? times.map((ms, i) => ms / base.times[i]!) : [];
+    const ms = quantile(times, 0.5);
+    const work = workload.flops ?? workload.bytes;
+    return {
+      workload: workload.name,
+      contestant: contestant.name,
+      device: contestant.device,
+      ms,
+      quartiles: quartilesOf(times),
+      best: Math.min(...times),
+      rounds: times.length,
+      repeats,
+      rate: work === undefined ? null : work / ms / 1e6,
+      unit: workload.flops !== undefined ? 'GFLOP/s' : workload.bytes !== undefined ? 'GB/s' : null,
+      ratio: base ? quantile(ratios, 0.5) : null,
+      ratioQuartiles: base ? quartilesOf(ratios) : null,
+    };
+  });
+  for (const { contestant } of runners) contestant.dispose?.();
+  return [...figures, ...failed];
+}
+
+const digits = (x: number | null): number | string => (x === null || Number.isNaN(x) ? '' : Number(x.toPrecision(3)));
+
+/** Prints the figures of a workload, a row for each contestant. */
+export function showFigures(title: string, figures: readonly Figure[]): void {
+  console.log(`\n${title}`);
+  const rows = figures.map((f): [string, Record<string, number | string>] => [
+    f.contestant,
+    {
+      ms: digits(f.ms),
+      'from (25%)': digits(f.quartiles[0]),
+      'to (75%)': digits(f.quartiles[1]),
+      [f.unit ?? 'rate']: digits(f.rate),
+      'time / tensorloom': digits(f.ratio),
+      rounds: f.rounds,
+    },
+  ]);
+  console.table(Object.fromEntries(rows));
+  for (const f of figures) if (f.error) console.log(`${f.contestant}: ${f.error}`);
+}
+
+/** Writes over one line while something runs; nothing where there is no terminal. */
+export function terminalProgress(): (text: string) => void {
+  const { stderr } = process;
+  if (!stderr.isTTY) return () => {};
+  return (text) => {
+    stderr.clearLine(0);
+    stderr.cursorTo(0);
+    stderr.write(text);
+  };
+}
+
+export interface MachineReport {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryGiB: number;
+  readonly platform: string;
+  readonly node: string;
+  readonly v8: string;
+  readonly adapter: string | null;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** The version that an installed package states, seen from a file. */
+export async function packageVersion(name: string, from: string | URL): Promise<string | null> {
+  const paths = createRequire(from).resolve.paths(name) ?? [];
+  const path = paths.map((folder) => `${folder}/${name}/package.json`).find((file) => existsSync(file));
+  if (!path) return null;
+  const { version } = JSON.parse(await readFile(path, 'utf8')) as { version: string };
+  return version;
+}
+
+/** Where the figures are from. */
+export async function describeMachine(
+  adapter: string | null,
+  versions: Readonly<Record<string, string>>,
+): Promise<MachineReport> {
+  const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  const dawn = await packageVersion('webgpu', import.meta.url);
+  const list = cpus();
+  return {
+    cpu: await cpuName(list[0]?.model ?? 'unknown'),
+    cores: list.length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    platform: `${process.platform} ${process.arch}`,
+    node: process.versions.node,
+    v8: process.versions.v8,
+    adapter,
+    versions: { tensorloom: version, ...(dawn && { webgpu: dawn }), ...versions },
+  };
+}
+
+/** Some virtual machines hide the model: then the widest vector extension says more. */
+async function cpuName(model: string): Promise<string> {
+  if (process.platform !== 'linux') return model;
+  const flags = await readFile('/proc/cpuinfo', 'utf8').catch(() => '');
+  const wide = ['avx512f', 'avx2', 'asimd'].find((flag) => new RegExp(`\\b${flag}\\b`).test(flags));
+  return wide ? `${model.trim()} (${wide})` : model.trim();
+}
