@@ -34,7 +34,11 @@ const none = (): Calls => ({
 type Method = (this: unknown, ...args: unknown[]) => unknown;
 
 /** Replaces a method of one object by one that reports the call, and its result, first. */
-function wrap<T extends object>(target: T, name: keyof T & string, seen: (result: unknown, args: unknown[]) => void): void {
+function wrap<T extends object>(
+  target: T,
+  name: keyof T & string,
+  seen: (result: unknown, args: unknown[]) => void,
+): void {
   const original = target[name] as Method;
   Object.defineProperty(target, name, {
     configurable: true,
@@ -48,8 +52,7 @@ function wrap<T extends object>(target: T, name: keyof T & string, seen: (result
 }
 
 /** Counts what is called on a device from now on. */
-export function countCalls(device: GPUDevice): Calls {
-  const calls = none();
+export function countCalls(device: GPUDevice, calls: Calls = none()): Calls {
   const count = (name: keyof Calls) => (): void => {
     calls[name]++;
   };
@@ -87,9 +90,9 @@ export function between(before: Calls, after: Calls): Calls {
   return out;
 }
 
-/** A GPU whose devices are counted: `calls` after the first device was asked for. */
+/** A GPU with the calls on all devices that are got from it. */
 export function counted(gpu: GPU): { gpu: GPU; calls: () => Calls } {
-  let calls: Calls | undefined;
+  const calls = none();
   const requestAdapter = async (options?: GPURequestAdapterOptions): Promise<GPUAdapter | null> => {
     const adapter = await gpu.requestAdapter(options);
     if (!adapter) return null;
@@ -97,7 +100,7 @@ export function counted(gpu: GPU): { gpu: GPU; calls: () => Calls } {
     Object.defineProperty(adapter, 'requestDevice', {
       value: async (descriptor?: GPUDeviceDescriptor): Promise<GPUDevice> => {
         const device = await requestDevice(descriptor);
-        calls = countCalls(device);
+        countCalls(device, calls);
         return device;
       },
     });
@@ -110,11 +113,5 @@ export function counted(gpu: GPU): { gpu: GPU; calls: () => Calls } {
       return typeof value === 'function' ? value.bind(target) : value;
     },
   });
-  return {
-    gpu: proxy,
-    calls: () => {
-      if (!calls) throw new Error('no device was made yet');
-      return { ...calls };
-    },
-  };
+  return { gpu: proxy, calls: () => ({ ...calls }) };
 }

@@ -178,9 +178,12 @@ export async function watchMemory(
   } else {
     const rows = 20 * batch;
     const x = hostBatches(1, rows)[0]!;
-    const set = new tl.data.TensorDataset(tl.tensor(x.x, { shape: [rows, SIZES[0]] }), tl.tensor(x.y));
+    const rowsOf = { x: tl.tensor(x.x, { shape: [rows, SIZES[0]] }), y: tl.tensor(x.y) };
+    const set = new tl.data.TensorDataset(rowsOf.x, rowsOf.y);
     const loader = new tl.data.DataLoader(set, { batchSize: batch, shuffle: true });
     while (i < steps) for await (const { x, y } of loader) await step(x, y);
+    rowsOf.x.dispose();
+    rowsOf.y.dispose();
   }
   mlp.dispose();
   return {
@@ -188,4 +191,85 @@ export async function watchMemory(
     buffers: range(seen.map((m) => m.buffers)),
     tensors: range(seen.map((m) => m.tensors)),
   };
+}
+
+/** The counts of one library. */
+export interface CountReport {
+  readonly name: string;
+  readonly counts: StepCounts;
+  readonly memory?: { readonly loop: LiveMemory; readonly loader: LiveMemory };
+}
+
+const PEER_WARMUP = 30;
+const PEER_STEPS = 100;
+
+/** tensorloom on both families of kernels, and the peers where they are asked for. */
+export async function countAll(options: { readonly peers: boolean }): Promise<CountReport[]> {
+  const reports: CountReport[] = [];
+  for (const variants of ['hardware', 'software'] as const) {
+    const { device, calls } = await openNull(variants);
+    const counts = await countSteps(calls);
+    const memory = { loop: await watchMemory(device, 'loop'), loader: await watchMemory(device, 'loader') };
+    reports.push({ name: `tensorloom, kernels for ${variants}`, counts, memory });
+    device.destroy();
+  }
+  return options.peers ? [...reports, ...(await countPeers())] : reports;
+}
+
+async function countPeers(): Promise<CountReport[]> {
+  const reports: CountReport[] = [];
+  const { gpu, calls } = nullGPU();
+  const { openPeers } = await import('./peers.ts');
+  for (const peer of await openPeers(gpu, new Set(['webgpu']), console.log)) {
+    const contestant = peer.make({ kind: 'mlp', batch: 64 });
+    await contestant.enter?.();
+    const counter = stepCounter(() => calls(), PEER_WARMUP);
+    for (let i = 0; i < PEER_WARMUP + PEER_STEPS; i++) {
+      const reads = i % 10 === 9;
+      await counter.step(i, reads, () => {
+        contestant.once();
+        return reads ? contestant.settle() : undefined;
+      });
+    }
+    reports.push({ name: peer.name, counts: counter.summary() });
+  }
+  return reports;
+}
+
+/** Prints the counts, a row for each library. */
+export function showCounts(reports: readonly CountReport[]): void {
+  const text = ({ least, median, most }: Range): string | number =>
+    least === most ? median : `${median} (${least}-${most})`;
+  const steps = reports.map(
+    ({ name, counts: { steps: s, reads, lastMade, ms } }): [string, Record<string, string | number>] => [
+      name,
+      {
+        dispatches: text(s.dispatches),
+        passes: text(s.passes),
+        submits: text(s.submits),
+        'bind groups': text(s.bindGroups),
+        buffers: text(s.buffers),
+        pipelines: text(s.pipelines),
+        writeBuffer: text(s.writeBuffer),
+        'submits, with read': text(reads.submits),
+        'last step that made any': lastMade,
+        'host ms': Number(ms.median.toPrecision(3)),
+      },
+    ],
+  );
+  console.log(`WebGPU calls of a train step: MLP ${SIZES.join('-')} with Adam, batch of 64, in the steady state`);
+  console.table(Object.fromEntries(steps));
+  for (const { name, memory } of reports) {
+    if (!memory) continue;
+    console.log(`${name}: live memory over 900 of 1,000 steps, least and most`);
+    const row = ({ bytes, buffers, tensors }: LiveMemory): Record<string, string> => ({
+      bytes: `${bytes.least}-${bytes.most}`,
+      buffers: `${buffers.least}-${buffers.most}`,
+      tensors: `${tensors.least}-${tensors.most}`,
+    });
+    console.table({
+      'a batch from the host each step': row(memory.loop),
+      'for await over a DataLoader': row(memory.loader),
+    });
+  }
 }

@@ -1,8 +1,8 @@
 // Runs contestants in interleaved rounds, so that whatever else the machine does meets all of them, and compares them round by round.
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { cpus, totalmem } from 'node:os';
 import { createRequire } from 'node:module';
+import { cpus, totalmem } from 'node:os';
 
 export type DeviceKind = 'cpu' | 'webgpu' | 'reference';
 

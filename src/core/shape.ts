@@ -1,5 +1,6 @@
 import { IndexError, ShapeError } from './errors.ts';
 
+/** Sizes of the dimensions, the outermost first; `[]` is a scalar. */
 export type Shape = readonly number[];
 
 /** A strided window on a buffer: element (i, j, …) lies at `offset + i * strides[0] + j * strides[1] + …`. */

@@ -73,6 +73,7 @@ export class DataLoader<B extends Batch = XY> implements AsyncIterable<B> {
     return this.options.dropLast ? Math.floor(whole) : Math.ceil(whole);
   }
 
+  /** One pass over the dataset, batch by batch. */
   async *[Symbol.asyncIterator](): AsyncGenerator<B, void, undefined> {
     const { shuffle = false, device, collate } = this.options;
     const indices = order(this.dataset.length, shuffle);

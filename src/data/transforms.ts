@@ -130,6 +130,7 @@ export class StandardScaler {
     this.scales = null;
   }
 
+  /** The same as `dispose()`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

@@ -192,6 +192,7 @@ export class Sequential extends Module implements Iterable<Module> {
     return found;
   }
 
+  /** The modules in order. */
   [Symbol.iterator](): Iterator<Module> {
     return (this.children() as Module[])[Symbol.iterator]();
   }

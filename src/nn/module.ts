@@ -289,6 +289,7 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
     for (const value of Object.values(this.stateDict())) value.dispose();
   }
 
+  /** The same as `dispose()`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

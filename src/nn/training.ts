@@ -49,12 +49,15 @@ export interface TrainingRun {
 
 /** Functions that `fit` calls on its way, and awaits (Keras callbacks). Epochs and batches count from 0. */
 export interface Callback {
+  /** Before the first epoch. */
   onTrainBegin?(run: TrainingRun): void | Promise<void>;
+  /** Before each epoch. */
   onEpochBegin?(epoch: number, run: TrainingRun): void | Promise<void>;
   /** After each step; losses are on the device then. */
   onBatchEnd?(batch: number, run: TrainingRun): void | Promise<void>;
   /** With the losses and metrics of the epoch. */
   onEpochEnd?(epoch: number, logs: Logs, run: TrainingRun): void | Promise<void>;
+  /** After the last epoch. */
   onTrainEnd?(run: TrainingRun): void | Promise<void>;
 }
 

@@ -22,6 +22,7 @@ export interface AdamOptions extends OptimizerOptions {
   readonly amsgrad?: boolean | undefined;
 }
 
+/** @inline */
 type Slot = 'expAvg' | 'expAvgSq' | 'maxExpAvgSq';
 
 /**

@@ -101,6 +101,7 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
   /** The groups: their parameters, and options that may be changed between steps. */
   readonly paramGroups: ParamGroup<O>[] = [];
   private readonly defaults: Settings<O>;
+  private readonly flags: readonly string[];
   private readonly states = new Map<Tensor, Record<Slot, Tensor>>();
   /** Updates so far, by the node of the first slot: a flush that the device refuses takes state and count back together. */
   private readonly counts = new WeakMap<Node, number>();
@@ -114,6 +115,7 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
     defaults: Settings<O>,
   ) {
     checkOptions(name, options, Object.keys(defaults));
+    this.flags = Object.keys(defaults).filter((key) => typeof (defaults as Record<string, unknown>)[key] === 'boolean');
     this.defaults = { ...defaults, ...withoutUndefined(options) };
     this.checkAll(this.defaults);
     const given = [...params] as (Tensor | ({ readonly params: Iterable<Tensor> } & O))[];
@@ -303,6 +305,7 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
     this.states.clear();
   }
 
+  /** The same as `dispose()`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }
@@ -314,11 +317,11 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
   private checkAll(options: Settings<O>): void {
     atLeastZero(this.name, 'lr', options.lr);
     atLeastZero(this.name, 'weightDecay', options.weightDecay);
-    for (const [name, fallback] of Object.entries(this.defaults))
-      if (typeof fallback === 'boolean' && typeof (options as Record<string, unknown>)[name] !== 'boolean')
-        throw new UnsupportedError(
-          `${this.name}: ${name} is ${describe((options as Record<string, unknown>)[name])}, but it must be true or false`,
-        );
+    for (const name of this.flags) {
+      const value = (options as Record<string, unknown>)[name];
+      if (typeof value !== 'boolean')
+        throw new UnsupportedError(`${this.name}: ${name} is ${describe(value)}, but it must be true or false`);
+    }
     this.check(options);
   }
 

@@ -22,6 +22,7 @@ export interface RMSpropOptions extends OptimizerOptions {
   readonly centered?: boolean | undefined;
 }
 
+/** @inline */
 type Slot = 'squareAvg' | 'gradAvg' | 'momentumBuffer';
 
 /**

@@ -57,7 +57,9 @@ export const scoped = (): Tensor[] => frames.flatMap((frame) => [...frame.handle
 const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 
-function close(frame: Frame, survivors: ReadonlySet<Tensor>): void {
+/** Gives back those that belong to no scope from now on. */
+function close(frame: Frame, survivors: ReadonlySet<Tensor>): Tensor[] {
+  const escaped: Tensor[] = [];
   const index = frames.lastIndexOf(frame);
   frames.splice(index, 1);
   const parent = frames[index - 1];
@@ -69,16 +71,30 @@ function close(frame: Frame, survivors: ReadonlySet<Tensor>): void {
     if (parent) {
       parent.handles.add(t);
       t.frame = parent;
-    } else t.escape();
+    } else {
+      t.escape();
+      escaped.push(t);
+    }
   }
   frame.handles.clear();
+  return escaped;
+}
+
+/** Computes what is wanted; where that fails, nobody will get the results to dispose them. */
+function flushResults(name: string, results: readonly Tensor[]): void {
+  try {
+    flushAll();
+  } catch (error) {
+    for (const t of results) t.end(`by the end of ${name}, whose flush failed`);
+    throw error;
+  }
 }
 
 function enter<T>(name: string, flushes: boolean, fn: () => T): T {
   const frame = new Frame(name, flushes);
   frames.push(frame);
   if (flushes) flushing++;
-  let done = false;
+  let results: Tensor[] | null = null;
   try {
     const out = fn();
     if (isThenable(out)) {
@@ -88,12 +104,11 @@ function enter<T>(name: string, flushes: boolean, fn: () => T): T {
           'or use `using s = scope()` with s.run(() => …) around the synchronous parts',
       );
     }
-    close(frame, tensorsIn(out));
-    done = true;
+    results = close(frame, tensorsIn(out));
     return out;
   } finally {
-    if (!done) close(frame, new Set());
-    if (flushes && --flushing === 0 && done) flushAll();
+    if (!results) close(frame, new Set());
+    if (flushes && --flushing === 0 && results) flushResults(name, results);
   }
 }
 
@@ -168,6 +183,7 @@ export class Scope implements Disposable {
     this.handles.clear();
   }
 
+  /** The same as `dispose()`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

@@ -31,7 +31,11 @@ export interface Leaf {
   grad: Tensor | null;
 }
 
-/** Called with the gradient of a tensor; may return another one to go on with. */
+/**
+ * Called with the gradient of a tensor; may return another one to go on with.
+ *
+ * @inline
+ */
 export type Hook = (gradient: Tensor) => Tensor | undefined;
 
 export interface InputInfo {

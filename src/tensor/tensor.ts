@@ -189,6 +189,7 @@ export class Tensor extends Handle {
     if (this.ended === null) this.end('by dispose()');
   }
 
+  /** The same as `dispose()`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

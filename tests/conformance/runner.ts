@@ -15,8 +15,9 @@ import {
 } from './cases.ts';
 import { runClipping, runOptimizer, runScheduler } from './optim.ts';
 import { asynchronous, compute, view } from './table.ts';
+import { type ReadDataset, runTraining, type TrainCase } from './train.ts';
 
-export type Case = OpCase | OptimizerCase | SchedulerCase;
+export type Case = OpCase | OptimizerCase | SchedulerCase | TrainCase;
 
 /** What became of a case: the reason for a failure, or what the library lacks. */
 export interface Outcome {
@@ -25,9 +26,9 @@ export interface Outcome {
 }
 
 /** Runs a case and checks that it leaves nothing on the device. */
-export async function runCase(c: Case, device: Device): Promise<Outcome> {
+export async function runCase(c: Case, device: Device, read?: ReadDataset): Promise<Outcome> {
   const before = tl.memory(device).bytes;
-  const outcome = await runBeside(c, device);
+  const outcome = await runBeside(c, device, read);
   if (outcome.status !== 'passed') return outcome;
   if (tl.memory(device).bytes !== before) await device.sync();
   const left = tl.memory(device).bytes - before;
@@ -35,16 +36,18 @@ export async function runCase(c: Case, device: Device): Promise<Outcome> {
 }
 
 /** Runs a case, perhaps beside others. */
-export async function runBeside(c: Case, device: Device): Promise<Outcome> {
+export async function runBeside(c: Case, device: Device, read?: ReadDataset): Promise<Outcome> {
   tl.setDefaultDevice(device);
   try {
-    if ('lrs' in c) runScheduler(c, device);
+    if ('config' in c) await runTraining(c, device, read);
+    else if ('lrs' in c) runScheduler(c, device);
     else if ('params' in c) await runOptimizer(c, device);
-    else if (c.op === 'train') throw new Missing('nn.Module');
     else if (c.op.startsWith('clip_grad_')) await runClipping(c, device);
     else await runOp(c, device);
   } catch (error) {
-    if (error instanceof Missing) return { status: 'skipped', reason: error.message };
+    if (error instanceof Missing) return { status: 'skipped', reason: `no ${error.message}` };
+    // An option that is refused by name is missing, not wrong.
+    if (error instanceof tl.UnsupportedError) return { status: 'skipped', reason: error.message };
     if (error instanceof Mismatch) return { status: 'failed', reason: error.message };
     const { name, message } = error instanceof Error ? error : { name: 'Error', message: String(error) };
     return { status: 'failed', reason: `${name}: ${message}` };

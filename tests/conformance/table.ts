@@ -124,7 +124,9 @@ const groups: readonly Readonly<Record<string, Entry>>[] = [
     diagonal: '(input, offset, dim1, dim2)',
     movedim: '(input, source, destination)',
     'Tensor.unfold': 'unfold(input, dimension, size, step)',
-    pad: '(input, pad)',
+    // Constant is the mode of a call that names none.
+    pad: ({ inputs: { input }, args: { pad, mode, views: _, ...options } }) =>
+      call('pad', input, pad, mode === 'constant' ? options : { mode, ...options }),
     cat: '(tensors, dim)',
     stack: '(tensors, dim)',
     split: '(tensor, split_size_or_sections, dim)',

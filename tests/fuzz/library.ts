@@ -31,6 +31,24 @@ export async function openPlaces(names: readonly TestedDevice[]): Promise<Place[
   return places;
 }
 
+/** A backend that survives the devices made over it. */
+function shared(b: Backend): Backend {
+  return {
+    name: b.name,
+    description: b.description,
+    limits: b.limits,
+    precision: b.precision,
+    allocate: (bytes, prefer) => b.allocate(bytes, prefer),
+    release: (buffer) => b.release(buffer),
+    prepare: (kernel) => b.prepare(kernel),
+    submit: (batch) => b.submit(batch),
+    read: (buffer, dtype, offset, length) => b.read(buffer, dtype, offset, length),
+    sync: () => b.sync(),
+    memory: () => b.memory(),
+    destroy: () => undefined,
+  };
+}
+
 type Callable = (...args: unknown[]) => unknown;
 const functions = tl as unknown as Record<string, Callable | undefined>;
 
@@ -48,7 +66,7 @@ export class Library implements Machine<tl.Tensor, tl.Scope> {
   private readonly before: { bytes: number; buffers: number; tensors: number };
 
   constructor(place: Place) {
-    this.device = new Device(place.backend.name, place.backend, 'for a program');
+    this.device = new Device(place.backend.name, shared(place.backend), 'for a program');
     this.device.engine.fusion = place.fusion;
     tl.setDefaultDevice(this.device);
     tl.manualSeed(0);
@@ -67,6 +85,11 @@ export class Library implements Machine<tl.Tensor, tl.Scope> {
       .filter((k) => now[k] !== this.before[k])
       .map((k) => `${now[k] - this.before[k]} ${k}`)
       .join(', ');
+  }
+
+  /** The device is done. */
+  end(): void {
+    this.device.destroy();
   }
 
   call(fn: string, args: readonly unknown[]): tl.Tensor[] {

@@ -45,6 +45,7 @@ const TRIES = 8;
  */
 export class Heap {
   readonly memory: WebAssembly.Memory;
+  maximumPages: number;
   f32!: Float32Array;
   i32!: Int32Array;
   u32!: Uint32Array;
@@ -57,12 +58,10 @@ export class Heap {
   used = 0;
 
   /** The first `reserved` bytes belong to the caller. */
-  constructor(
-    reserved: number,
-    readonly maximumPages: number = MAXIMUM_PAGES,
-  ) {
+  constructor(reserved: number, maximumPages: number = MAXIMUM_PAGES) {
     this.pages = Math.min(16, maximumPages);
-    this.memory = new WebAssembly.Memory({ initial: this.pages, maximum: maximumPages });
+    this.maximumPages = maximumPages;
+    this.memory = this.open();
     this.top = Math.ceil(reserved / ALIGNMENT) * ALIGNMENT;
     this.refresh();
   }
@@ -70,6 +69,17 @@ export class Heap {
   /** Bytes of the whole memory. */
   get bytes(): number {
     return this.pages * PAGE;
+  }
+
+  private open(): WebAssembly.Memory {
+    for (;;)
+      try {
+        return new WebAssembly.Memory({ initial: this.pages, maximum: this.maximumPages });
+      } catch (error) {
+        // Small devices cannot reserve the addresses of the largest memory.
+        if (this.maximumPages < 1024) throw error;
+        this.maximumPages /= 2;
+      }
   }
 
   private refresh(): void {

@@ -23,6 +23,7 @@ export function emitLoop(
   emitter.emit();
   return { code: emitter.f, cacheBytes: emitter.cacheBytes };
 }
+
 class LoopEmitter extends Reductions {
   /** How many vectors a body covers: several where little is done for each. */
   protected unroll(roots: readonly Expr[], accumulators: number): number {

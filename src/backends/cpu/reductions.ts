@@ -25,6 +25,7 @@ export interface Accumulator {
   /** Float max and min: lanes where a NaN went by. */
   readonly nans: number[];
 }
+
 export interface Chunk {
   readonly size: number;
   /** Local that counts the steps since the last fold. */

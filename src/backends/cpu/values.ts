@@ -10,7 +10,7 @@ export const STATUS = 0;
 /** Values of a row that cost at least this much are kept for later passes over the row. */
 const WORTH_CACHING = 8;
 
-/** When a value is known, from the outside in: at the start, before the lane loop or a row, within the row's loops, in the innermost body. */
+/** When a value is known, from the outside in: at the start, before the lane loop or a row, in a row's loops, in the body. */
 export const START = 0;
 export const OUTSIDE = 1;
 export const BETWEEN = 2;
@@ -23,39 +23,41 @@ export interface Scope {
   readonly vectors: Map<Expr, number>[];
   readonly locals: number[];
 }
+
 /** Passes over a row: the reductions of one pass do not need each other. */
 export interface Pass {
   readonly reductions: readonly number[];
   readonly roots: readonly Expr[];
 }
+
 /** The part of a loop kernel's function that computes values: what is known where, loads, and stores. */
 export class Values {
   readonly f: FunctionBuilder = new FunctionBuilder('run', 1);
   protected readonly reductions: readonly Expr[];
   protected readonly outputs: readonly Expr[];
   protected readonly passes: readonly Pass[];
-  protected readonly depths = new Map<Expr, Depth>();
-  protected readonly varies = new Map<Expr, boolean>();
-  protected readonly uses = new Map<Expr, number>();
+  protected readonly depths: Map<Expr, Depth> = new Map();
+  protected readonly varies: Map<Expr, boolean> = new Map();
+  protected readonly uses: Map<Expr, number> = new Map();
   protected readonly scopes: Scope[] = [];
   /** Local of the pointer of each stream, at the current loop. */
   protected at: number[] = [];
   /** The streams that the current pass moves. */
   protected active: readonly number[] = [];
   /** Byte offsets of lanes 1 to 3 of the streams whose lanes lie apart. */
-  protected readonly apart = new Map<number, readonly [number, number, number]>();
-  protected readonly iota = new Map<number, number>();
-  protected readonly rowSteps = new Map<string, number>();
+  protected readonly apart: Map<number, readonly [number, number, number]> = new Map();
+  protected readonly iota: Map<number, number> = new Map();
+  protected readonly rowSteps: Map<string, number> = new Map();
   /** Address of the first element of each indirect input. */
-  protected readonly tables = new Map<number, number>();
-  protected readonly results = new Map<number, number[]>();
+  protected readonly tables: Map<number, number> = new Map();
+  protected readonly results: Map<number, number[]> = new Map();
   protected readonly lane: number;
   /** Which vector of an unrolled body is being written. */
   protected vector = 0;
   /** In a body that may cover fewer than four lanes: locals of the lanes left, and of their mask. */
   protected partial: { left: number; mask: number } | null = null;
   protected readonly cached: readonly Expr[];
-  protected readonly written = new Set<Expr>();
+  protected readonly written: Set<Expr> = new Set();
   protected cursor = -1;
 
   constructor(

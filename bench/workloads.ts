@@ -1,0 +1,208 @@
+// The work that is timed, and how tensorloom does it. Peers do the same in peers.ts.
+import * as tl from '../src/index.ts';
+import type { Contestant, DeviceKind, Workload } from './harness.ts';
+import { hostBatches, type Mlp, makeMlp, mlpFlops, random, SIZES } from './mlp.ts';
+
+/** What a workload computes, and with which sizes: enough for every library to do it. */
+export type Task =
+  | { readonly kind: 'matmul'; readonly n: number }
+  | { readonly kind: 'gelu'; readonly size: number }
+  | { readonly kind: 'sum' | 'softmax' | 'layernorm'; readonly rows: number; readonly cols: number }
+  | { readonly kind: 'mlp'; readonly batch: number };
+
+export interface Job {
+  readonly name: string;
+  readonly title: string;
+  readonly task: Task;
+  readonly flops?: number;
+  readonly bytes?: number;
+  /** Where it would take too long, and is left out. */
+  readonly without: readonly DeviceKind[];
+}
+
+const MEGA = 2 ** 20;
+
+/** The jobs, smaller where WebGPU is computed by the CPU. Bytes are those that must at least be read and written. */
+export function jobs(options: { readonly software: boolean; readonly large: boolean }): Job[] {
+  const matmuls = [64, 256, 512, 1024, ...(options.large ? [2048] : [])];
+  const elements = options.software ? MEGA : 4 * MEGA;
+  const [rows, cols] = [1024, 4096] as const;
+  const row = { rows, cols };
+  const slow: readonly DeviceKind[] = ['reference'];
+  return [
+    ...matmuls.map(
+      (n): Job => ({
+        name: `matmul-${n}`,
+        title: `matmul [${n}, ${n}] x [${n}, ${n}]`,
+        task: { kind: 'matmul', n },
+        flops: 2 * n ** 3,
+        without: n > 64 ? slow : [],
+      }),
+    ),
+    // The size that the CPU backend's target is stated for, and one that a software adapter finishes soon.
+    ...[...new Set([elements, 4 * MEGA])].map(
+      (size): Job => ({
+        name: `gelu-${size / MEGA}M`,
+        title: `gelu (tanh) of ${size / MEGA}M elements`,
+        task: { kind: 'gelu', size },
+        bytes: 8 * size,
+        without: options.software && size > MEGA ? ['reference', 'webgpu'] : slow,
+      }),
+    ),
+    {
+      name: 'sum',
+      title: `sum of [${rows}, ${cols}]`,
+      task: { kind: 'sum', ...row },
+      bytes: 4 * rows * cols,
+      without: slow,
+    },
+    {
+      name: 'softmax',
+      title: `softmax of [${rows}, ${cols}], rows`,
+      task: { kind: 'softmax', ...row },
+      bytes: 8 * rows * cols,
+      without: slow,
+    },
+    {
+      name: 'layernorm',
+      title: `layer norm of [${rows}, ${cols}], rows, by composed ops, with weight and bias`,
+      task: { kind: 'layernorm', ...row },
+      bytes: 8 * rows * cols,
+      without: slow,
+    },
+    ...[64, 128].map(
+      (batch): Job => ({
+        name: `mlp-${batch}`,
+        title: `train step of an MLP ${SIZES.join('-')} with Adam, batch of ${batch}`,
+        task: { kind: 'mlp', batch },
+        flops: mlpFlops(batch),
+        without: slow,
+      }),
+    ),
+  ];
+}
+
+/** A device, opened fused and unfused. */
+export interface OpenDevice {
+  readonly kind: DeviceKind;
+  readonly fused: tl.Device;
+  readonly unfused: tl.Device;
+}
+
+type Make = () => Contestant;
+
+const INPUT_SEED = 11;
+
+/** A contestant whose work is one result made from inputs that stay. */
+function op(device: tl.Device, kind: DeviceKind, inputs: readonly tl.Tensor[], compute: () => tl.Tensor): Contestant {
+  let last: tl.Tensor | undefined;
+  const flat = (t: tl.Tensor): tl.Tensor => tl.narrow(tl.reshape(t, [t.size]), 0, 0, 1);
+  return {
+    name: `tensorloom ${kind}`,
+    device: kind,
+    baseline: true,
+    enter: () => tl.setDefaultDevice(device),
+    once() {
+      last?.dispose();
+      last = tl.tidy(compute);
+    },
+    async settle() {
+      const one = flat(last!);
+      const value = (await one.data())[0]!;
+      one.dispose();
+      return Number(value);
+    },
+    dispose() {
+      last?.dispose();
+      for (const t of inputs) t.dispose();
+    },
+  };
+}
+
+function layerNorm(x: tl.Tensor, weight: tl.Tensor, bias: tl.Tensor): tl.Tensor {
+  const centred = tl.sub(x, tl.mean(x, { dim: -1, keepDim: true }));
+  const variance = tl.mean(tl.square(centred), { dim: -1, keepDim: true });
+  return tl.add(tl.mul(tl.div(centred, tl.sqrt(tl.add(variance, 1e-5))), weight), bias);
+}
+
+function ours(task: Task, { kind, fused }: OpenDevice): Make {
+  return () => {
+    const device = fused;
+    tl.setDefaultDevice(device);
+    const input = (shape: readonly number[], seed: number): tl.Tensor =>
+      tl.tensor(
+        random(
+          shape.reduce((a, b) => a * b, 1),
+          seed,
+        ),
+        { shape, device },
+      );
+    switch (task.kind) {
+      case 'matmul': {
+        const [a, b] = [input([task.n, task.n], INPUT_SEED), input([task.n, task.n], INPUT_SEED + 1)];
+        return op(device, kind, [a, b], () => tl.matmul(a, b));
+      }
+      case 'gelu': {
+        const x = input([task.size], INPUT_SEED);
+        return op(device, kind, [x], () => tl.gelu(x, { approximate: 'tanh' }));
+      }
+      case 'sum': {
+        const x = input([task.rows, task.cols], INPUT_SEED);
+        return op(device, kind, [x], () => tl.sum(x));
+      }
+      case 'softmax': {
+        const x = input([task.rows, task.cols], INPUT_SEED);
+        return op(device, kind, [x], () => tl.softmax(x, -1));
+      }
+      case 'layernorm': {
+        const x = input([task.rows, task.cols], INPUT_SEED);
+        const [weight, bias] = [input([task.cols], INPUT_SEED + 1), input([task.cols], INPUT_SEED + 2)];
+        return op(device, kind, [x, weight, bias], () => layerNorm(x, weight, bias));
+      }
+      case 'mlp':
+        return train(fused, kind, task.batch, true);
+    }
+  };
+}
+
+/** Train steps on a batch that is on the device. */
+function train(device: tl.Device, kind: DeviceKind, batch: number, fused: boolean): Contestant {
+  tl.setDefaultDevice(device);
+  tl.manualSeed(1);
+  const mlp: Mlp = makeMlp();
+  const data = hostBatches(1, batch)[0]!;
+  const x = tl.tensor(data.x, { shape: [batch, SIZES[0]], device });
+  const y = tl.tensor(data.y, { device });
+  let loss: tl.Tensor | undefined;
+  return {
+    name: `tensorloom ${kind}${fused ? '' : ', unfused'}`,
+    device: kind,
+    baseline: fused,
+    enter: () => tl.setDefaultDevice(device),
+    once() {
+      loss = mlp.step(x, y);
+    },
+    settle: async () => Number(await loss!.item()),
+    dispose() {
+      mlp.dispose();
+      x.dispose();
+      y.dispose();
+    },
+  };
+}
+
+/** The contestants of tensorloom for a job, on the devices that are open. */
+export function contestants(job: Job, devices: readonly OpenDevice[]): Workload['contestants'] {
+  const used = devices.filter((d) => !job.without.includes(d.kind));
+  const makers = used.map((d): Make => ours(job.task, d));
+  if (job.task.kind !== 'mlp') return makers;
+  const { batch } = job.task;
+  return [
+    ...makers,
+    ...used.map(
+      (d): Make =>
+        () =>
+          train(d.unfused, d.kind, batch, false),
+    ),
+  ];
+}
