@@ -51,36 +51,39 @@ function wrap<T extends object>(
   });
 }
 
-/** Counts what is called on a device from now on. */
-export function countCalls(device: GPUDevice, calls: Calls = none()): Calls {
+/** Counts what is called on a device from now on, while `counting.on`. */
+function countCalls(device: GPUDevice, calls: Calls, counting: { readonly on: boolean }): void {
+  const watch = <T extends object>(target: T, name: keyof T & string, seen: Parameters<typeof wrap<T>>[2]): void =>
+    wrap(target, name, (result, args) => {
+      if (counting.on) seen(result, args);
+    });
   const count = (name: keyof Calls) => (): void => {
     calls[name]++;
   };
-  wrap(device, 'createBindGroup', count('bindGroups'));
-  wrap(device, 'createShaderModule', count('shaderModules'));
-  wrap(device, 'createComputePipeline', count('pipelines'));
-  wrap(device, 'createComputePipelineAsync', count('pipelines'));
-  wrap(device, 'createBuffer', (buffer) => {
+  watch(device, 'createBindGroup', count('bindGroups'));
+  watch(device, 'createShaderModule', count('shaderModules'));
+  watch(device, 'createComputePipeline', count('pipelines'));
+  watch(device, 'createComputePipelineAsync', count('pipelines'));
+  watch(device, 'createBuffer', (buffer) => {
     calls.buffers++;
-    wrap(buffer as GPUBuffer, 'mapAsync', count('maps'));
+    watch(buffer as GPUBuffer, 'mapAsync', count('maps'));
   });
-  wrap(device, 'createCommandEncoder', (result) => {
+  watch(device, 'createCommandEncoder', (result) => {
     calls.encoders++;
     const encoder = result as GPUCommandEncoder;
-    wrap(encoder, 'copyBufferToBuffer', count('copies'));
-    wrap(encoder, 'beginComputePass', (pass) => {
+    watch(encoder, 'copyBufferToBuffer', count('copies'));
+    watch(encoder, 'beginComputePass', (pass) => {
       calls.passes++;
-      wrap(pass as GPUComputePassEncoder, 'dispatchWorkgroups', count('dispatches'));
-      wrap(pass as GPUComputePassEncoder, 'dispatchWorkgroupsIndirect', count('dispatches'));
+      watch(pass as GPUComputePassEncoder, 'dispatchWorkgroups', count('dispatches'));
+      watch(pass as GPUComputePassEncoder, 'dispatchWorkgroupsIndirect', count('dispatches'));
     });
   });
-  wrap(device.queue, 'submit', count('submits'));
-  wrap(device.queue, 'writeBuffer', (_, [, , data, , size]) => {
+  watch(device.queue, 'submit', count('submits'));
+  watch(device.queue, 'writeBuffer', (_, [, , data, , size]) => {
     calls.writeBuffer++;
     const view = data as ArrayBufferView & { readonly BYTES_PER_ELEMENT?: number };
     calls.bytesWritten += typeof size === 'number' ? size * (view.BYTES_PER_ELEMENT ?? 1) : view.byteLength;
   });
-  return calls;
 }
 
 /** What was called between two moments. */
@@ -90,9 +93,18 @@ export function between(before: Calls, after: Calls): Calls {
   return out;
 }
 
-/** A GPU with the calls on all devices that are got from it. */
-export function counted(gpu: GPU): { gpu: GPU; calls: () => Calls } {
+export interface CountedGPU {
+  readonly gpu: GPU;
+  /** The calls so far on all devices that were got from it. */
+  readonly calls: () => Calls;
+  /** Off: nothing is counted, and next to nothing is added to what calls take. */
+  readonly counting: { on: boolean };
+}
+
+/** A GPU whose calls are counted. */
+export function counted(gpu: GPU): CountedGPU {
   const calls = none();
+  const counting = { on: true };
   const requestAdapter = async (options?: GPURequestAdapterOptions): Promise<GPUAdapter | null> => {
     const adapter = await gpu.requestAdapter(options);
     if (!adapter) return null;
@@ -100,7 +112,7 @@ export function counted(gpu: GPU): { gpu: GPU; calls: () => Calls } {
     Object.defineProperty(adapter, 'requestDevice', {
       value: async (descriptor?: GPUDeviceDescriptor): Promise<GPUDevice> => {
         const device = await requestDevice(descriptor);
-        countCalls(device, calls);
+        countCalls(device, calls, counting);
         return device;
       },
     });
@@ -113,5 +125,5 @@ export function counted(gpu: GPU): { gpu: GPU; calls: () => Calls } {
       return typeof value === 'function' ? value.bind(target) : value;
     },
   });
-  return { gpu: proxy, calls: () => ({ ...calls }) };
+  return { gpu: proxy, calls: () => ({ ...calls }), counting };
 }

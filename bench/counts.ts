@@ -4,7 +4,7 @@ import { create, globals } from 'webgpu';
 import { createWebGPUBackend } from '../src/backends/webgpu/webgpu.ts';
 import * as tl from '../src/index.ts';
 import { Device } from '../src/tensor/device.ts';
-import { between, type Calls, counted } from './calls.ts';
+import { between, type Calls, type CountedGPU, counted } from './calls.ts';
 import { type HostBatch, hostBatches, makeMlp, SIZES } from './mlp.ts';
 
 /** The least, the middle and the most of a count over the steps. */
@@ -19,12 +19,17 @@ export interface StepCounts {
   readonly steps: Readonly<Record<keyof Calls, Range>>;
   /** What a step with a read of the loss adds: submits and copies. */
   readonly reads: Readonly<Record<keyof Calls, Range>>;
-  /** All calls of the steps after the warm-up. */
-  readonly total: Calls;
+  /** Calls per step on average, steps with a read included. */
+  readonly mean: Calls;
   /** The last step, counted from 0, that made a bind group, a buffer or a pipeline; -1 for none. */
   readonly lastMade: number;
-  /** Milliseconds of the host in a step without a read: uploading the batch, recording, planning, encoding, submitting. */
+  /**
+   * Milliseconds of the host in a step without a read (uploading the batch, recording, planning, encoding, submitting), of as many
+   * more steps that were not counted.
+   */
   readonly ms: Range;
+  /** The same on average, steps with a read included. */
+  readonly meanMs: number;
 }
 
 export interface LiveMemory {
@@ -40,7 +45,7 @@ export function range(values: readonly number[]): Range {
 }
 
 /** Dawn without a device, counted. Keep it as long as its devices are used. */
-export function nullGPU(): { gpu: GPU; calls: () => Calls } {
+export function nullGPU(): CountedGPU {
   Object.assign(globalThis, globals);
   return counted(create(['backend=null']));
 }
@@ -48,11 +53,11 @@ export function nullGPU(): { gpu: GPU; calls: () => Calls } {
 /** A device on Dawn's null backend that is the default one, and its calls. Keep the result as long as the device is used. */
 export async function openNull(
   variants: 'software' | 'hardware' = 'hardware',
-): Promise<{ device: tl.Device; gpu: GPU; calls: () => Calls }> {
-  const { gpu, calls } = nullGPU();
-  const device = new Device('webgpu', await createWebGPUBackend({ gpu, variants }), "Dawn's null backend");
+): Promise<CountedGPU & { readonly device: tl.Device }> {
+  const gpu = nullGPU();
+  const device = new Device('webgpu', await createWebGPUBackend({ gpu: gpu.gpu, variants }), "Dawn's null backend");
   tl.setDefaultDevice(device);
-  return { device, gpu, calls };
+  return { device, ...gpu };
 }
 
 /** Reads on the null backend end, but the copy was not run: the status word and the element are whatever was there. */
@@ -64,51 +69,54 @@ async function read(loss: tl.Tensor): Promise<void> {
   }
 }
 
-/** Counts of each of many steps. */
-export interface Counter {
-  step<T>(index: number, reads: boolean, run: () => T | Promise<T>): Promise<T>;
-  summary(): StepCounts;
-}
+const average = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
-export function stepCounter(calls: () => Calls, warmup: number): Counter {
+const mean = (list: readonly Calls[]): Calls => {
+  const names = Object.keys(list[0] ?? {}) as (keyof Calls)[];
+  return Object.fromEntries(names.map((name) => [name, average(list.map((c) => c[name]))])) as unknown as Calls;
+};
+
+const rangesOf = (list: readonly Calls[]): Record<keyof Calls, Range> => {
+  const names = Object.keys(list[0] ?? {}) as (keyof Calls)[];
+  return Object.fromEntries(names.map((name) => [name, range(list.map((c) => c[name]))])) as Record<keyof Calls, Range>;
+};
+
+/** Runs steps: some to warm up, some that are counted, and as many that are timed. Every tenth reads its loss. */
+async function drive(
+  { calls, counting }: CountedGPU,
+  { warmup = 30, steps = 200 }: CountOptions,
+  run: (index: number, reads: boolean) => Promise<unknown> | undefined,
+): Promise<StepCounts> {
   const plain: Calls[] = [];
   const reading: Calls[] = [];
   const times: number[] = [];
-  let total: Calls | undefined;
+  const allTimes: number[] = [];
   let lastMade = -1;
-  const ranges = (list: readonly Calls[]): Record<keyof Calls, Range> => {
-    const names = Object.keys(calls()) as (keyof Calls)[];
-    return Object.fromEntries(names.map((name) => [name, range(list.map((c) => c[name]))])) as Record<
-      keyof Calls,
-      Range
-    >;
-  };
-  let start: Calls | undefined;
+  for (let i = 0; i < warmup + 2 * steps; i++) {
+    counting.on = i < warmup + steps;
+    const reads = i % 10 === 9;
+    const before = calls();
+    const from = performance.now();
+    const pending = run(i, reads);
+    if (pending) await pending;
+    const ms = performance.now() - from;
+    const made = between(before, calls());
+    if (made.bindGroups + made.buffers + made.pipelines > 0) lastMade = i;
+    if (i < warmup) continue;
+    if (counting.on) (reads ? reading : plain).push(made);
+    else {
+      allTimes.push(ms);
+      if (!reads) times.push(ms);
+    }
+  }
+  counting.on = true;
   return {
-    async step(index, reads, run) {
-      const before = calls();
-      if (index === warmup) start = before;
-      const from = performance.now();
-      const pending = run();
-      const value = pending instanceof Promise ? await pending : pending;
-      const ms = performance.now() - from;
-      const after = calls();
-      const made = between(before, after);
-      if (made.bindGroups + made.buffers + made.pipelines > 0) lastMade = index;
-      if (index >= warmup) {
-        (reads ? reading : plain).push(made);
-        if (!reads) times.push(ms);
-        total = between(start ?? before, after);
-      }
-      return value;
-    },
-    summary: () => ({
-      steps: ranges(plain),
-      reads: ranges(reading),
-      total: total ?? between(calls(), calls()),
-      lastMade,
-      ms: range(times),
-    }),
+    steps: rangesOf(plain),
+    reads: rangesOf(reading),
+    mean: mean([...plain, ...reading]),
+    lastMade,
+    ms: range(times),
+    meanMs: average(allTimes),
   };
 }
 
@@ -127,26 +135,21 @@ const upload = (batch: HostBatch): { x: tl.Tensor; y: tl.Tensor } => ({
  * Counts the calls of training steps on the default device: each with a fresh batch from the host and a new rate from a scheduler,
  * every tenth with a read of the loss.
  */
-export async function countSteps(calls: () => Calls, options: CountOptions = {}): Promise<StepCounts> {
-  const { batch = 64, warmup = 30, steps = 200 } = options;
+export async function countSteps(gpu: CountedGPU, options: CountOptions = {}): Promise<StepCounts> {
   tl.manualSeed(1);
   const mlp = makeMlp();
   const schedule = new tl.optim.LambdaLR(mlp.adam, (step) => 1 / (1 + 0.01 * step));
-  const data = hostBatches(16, batch);
-  const counter = stepCounter(calls, warmup);
-  for (let i = 0; i < warmup + steps; i++) {
-    const reads = i % 10 === 9;
-    await counter.step(i, reads, () => {
-      const { x, y } = upload(data[i % data.length]!);
-      const loss = mlp.step(x, y);
-      schedule.step();
-      x.dispose();
-      y.dispose();
-      return reads ? read(loss) : undefined;
-    });
-  }
+  const data = hostBatches(16, options.batch ?? 64);
+  const counts = await drive(gpu, options, (i, reads) => {
+    const { x, y } = upload(data[i % data.length]!);
+    const loss = mlp.step(x, y);
+    schedule.step();
+    x.dispose();
+    y.dispose();
+    return reads ? read(loss) : undefined;
+  });
   mlp.dispose();
-  return counter.summary();
+  return counts;
 }
 
 /** Live memory over the steps after the first hundred, with batches from a loop or from a DataLoader. */
@@ -200,15 +203,12 @@ export interface CountReport {
   readonly memory?: { readonly loop: LiveMemory; readonly loader: LiveMemory };
 }
 
-const PEER_WARMUP = 30;
-const PEER_STEPS = 100;
-
 /** tensorloom on both families of kernels, and the peers where they are asked for. */
 export async function countAll(options: { readonly peers: boolean }): Promise<CountReport[]> {
   const reports: CountReport[] = [];
   for (const variants of ['hardware', 'software'] as const) {
-    const { device, calls } = await openNull(variants);
-    const counts = await countSteps(calls);
+    const { device, ...gpu } = await openNull(variants);
+    const counts = await countSteps(gpu);
     const memory = { loop: await watchMemory(device, 'loop'), loader: await watchMemory(device, 'loader') };
     reports.push({ name: `tensorloom, kernels for ${variants}`, counts, memory });
     device.destroy();
@@ -218,47 +218,45 @@ export async function countAll(options: { readonly peers: boolean }): Promise<Co
 
 async function countPeers(): Promise<CountReport[]> {
   const reports: CountReport[] = [];
-  const { gpu, calls } = nullGPU();
+  const gpu = nullGPU();
   const { openPeers } = await import('./peers.ts');
-  for (const peer of await openPeers(gpu, new Set(['webgpu']), console.log)) {
+  for (const peer of await openPeers(gpu.gpu, new Set(['webgpu']), console.log)) {
     const contestant = peer.make({ kind: 'mlp', batch: 64 });
     await contestant.enter?.();
-    const counter = stepCounter(() => calls(), PEER_WARMUP);
-    for (let i = 0; i < PEER_WARMUP + PEER_STEPS; i++) {
-      const reads = i % 10 === 9;
-      await counter.step(i, reads, () => {
-        contestant.once();
-        return reads ? contestant.settle() : undefined;
-      });
-    }
-    reports.push({ name: peer.name, counts: counter.summary() });
+    const counts = await drive(gpu, {}, async (_, reads) => {
+      await contestant.once();
+      if (reads) await contestant.settle();
+    });
+    reports.push({ name: peer.name, counts });
+    contestant.dispose?.();
   }
   return reports;
 }
 
+const short = (x: number): number => Number(x.toPrecision(3));
+
 /** Prints the counts, a row for each library. */
 export function showCounts(reports: readonly CountReport[]): void {
-  const text = ({ least, median, most }: Range): string | number =>
-    least === most ? median : `${median} (${least}-${most})`;
-  const steps = reports.map(
-    ({ name, counts: { steps: s, reads, lastMade, ms } }): [string, Record<string, string | number>] => [
-      name,
-      {
-        dispatches: text(s.dispatches),
-        passes: text(s.passes),
-        submits: text(s.submits),
-        'bind groups': text(s.bindGroups),
-        buffers: text(s.buffers),
-        pipelines: text(s.pipelines),
-        writeBuffer: text(s.writeBuffer),
-        'submits, with read': text(reads.submits),
-        'last step that made any': lastMade,
-        'host ms': Number(ms.median.toPrecision(3)),
-      },
-    ],
+  const rows = reports.map(({ name, counts: { mean: m, lastMade, ms, meanMs } }): [string, Record<string, number>] => [
+    name,
+    {
+      dispatches: short(m.dispatches),
+      passes: short(m.passes),
+      submits: short(m.submits),
+      'bind groups': short(m.bindGroups),
+      buffers: short(m.buffers),
+      pipelines: short(m.pipelines),
+      writeBuffer: short(m.writeBuffer),
+      'last step that made any': lastMade,
+      'host ms (median)': short(ms.median),
+      'host ms (mean)': short(meanMs),
+    },
+  ]);
+  console.log(
+    `WebGPU calls per step of training an MLP ${SIZES.join('-')} with Adam, batch of 64, after the warm-up; the loss is read in ` +
+      'every tenth step, which adds one submit',
   );
-  console.log(`WebGPU calls of a train step: MLP ${SIZES.join('-')} with Adam, batch of 64, in the steady state`);
-  console.table(Object.fromEntries(steps));
+  console.table(Object.fromEntries(rows));
   for (const { name, memory } of reports) {
     if (!memory) continue;
     console.log(`${name}: live memory over 900 of 1,000 steps, least and most`);

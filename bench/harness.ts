@@ -14,8 +14,8 @@ export interface Contestant {
   readonly baseline?: boolean;
   /** Makes this library and device the current ones; not timed. */
   enter?(): void | Promise<void>;
-  /** Does the work once; may leave it queued. */
-  once(): void;
+  /** Does the work once; may leave it with the device's queue, but not undone. */
+  once(): void | Promise<void>;
   /** Reads one element of the last result. */
   settle(): Promise<number>;
   dispose?(): void;
@@ -72,7 +72,10 @@ const quartilesOf = (values: readonly number[]): [number, number] => [quantile(v
 async function sample(contestant: Contestant, repeats: number): Promise<number> {
   await contestant.enter?.();
   const from = performance.now();
-  for (let i = 0; i < repeats; i++) contestant.once();
+  for (let i = 0; i < repeats; i++) {
+    const done = contestant.once();
+    if (done) await done;
+  }
   await contestant.settle();
   return (performance.now() - from) / repeats;
 }

@@ -72,14 +72,14 @@ interface JaxArray {
   reshape(shape: readonly number[]): JaxArray;
   slice(...ranges: (readonly [number, number])[]): JaxArray;
   data(): Promise<ArrayLike<number>>;
+  blockUntilReady(): Promise<unknown>;
+  gpuBufferSync(): unknown;
   dispose(): void;
 }
-type JaxTree = JaxArray | readonly JaxTree[];
 
 interface Jax {
   init(...devices: string[]): Promise<readonly string[]>;
   defaultDevice(device: string): string;
-  blockUntilReady(x: JaxTree): Promise<unknown>;
   jit<F extends (...args: never[]) => unknown>(fn: F): F;
   valueAndGrad(
     fn: (params: readonly JaxArray[], x: JaxArray, y: JaxArray) => JaxArray,
@@ -88,7 +88,7 @@ interface Jax {
     array(data: Float32Array, options?: { readonly shape?: readonly number[] }): JaxArray;
     zeros(shape: readonly number[]): JaxArray;
     matmul(a: JaxArray, b: JaxArray): JaxArray;
-    sum(x: JaxArray): JaxArray;
+    sum(x: JaxArray, axis?: number): JaxArray;
     sqrt(x: JaxArray): JaxArray;
     square(x: JaxArray): JaxArray;
     mean(x: JaxArray, axis: number, options: { readonly keepdims: boolean }): JaxArray;
@@ -114,6 +114,12 @@ async function openJax(webgpu: boolean, wasm: boolean): Promise<Peer[]> {
       device: device === 'wasm' ? 'cpu' : 'webgpu',
       make: (task) => jaxContestant(jax, device, task),
     }));
+}
+
+/** jax-js is lazy, and drops the work behind what is disposed: this has it done, or handed to the GPU. */
+function force(device: string, arrays: readonly JaxArray[]): void | Promise<void> {
+  if (device === 'webgpu') for (const x of arrays) x.ref.gpuBufferSync();
+  else return Promise.all(arrays.map((x) => x.blockUntilReady())).then(() => {});
 }
 
 function jaxContestant(jax: Jax, device: string, task: Task): Contestant {
@@ -142,6 +148,7 @@ function jaxContestant(jax: Jax, device: string, task: Task): Contestant {
       once() {
         last?.dispose();
         last = fn(...inputs.map((x) => x.ref));
+        return force(device, [last]);
       },
       async settle() {
         const one = rank === 0 ? last!.ref : last!.ref.slice(...Array.from({ length: rank }, () => [0, 1] as const));
@@ -162,6 +169,8 @@ function jaxContestant(jax: Jax, device: string, task: Task): Contestant {
       return op([input([task.size], 11)], (x) => nn.gelu(x!, { approximate: true }), 1);
     case 'sum':
       return op([input([task.rows, task.cols], 11)], (x) => np.sum(x!), 0);
+    case 'rowsum':
+      return op([input([task.rows, task.cols], 11)], (x) => np.sum(x!, 1), 1);
     case 'softmax':
       return op([input([task.rows, task.cols], 11)], (x) => nn.softmax(x!, -1), 2);
     case 'layernorm':
@@ -179,12 +188,17 @@ function jaxContestant(jax: Jax, device: string, task: Task): Contestant {
         2,
       );
     case 'mlp':
-      return jaxMlp(jax, common, task.batch);
+      return jaxMlp(jax, device, common, task.batch);
   }
 }
 
 /** Forward, gradients and Adam in one `jit`, the fastest way that jax-js has. */
-function jaxMlp(jax: Jax, common: Pick<Contestant, 'name' | 'device' | 'enter'>, batch: number): Contestant {
+function jaxMlp(
+  jax: Jax,
+  device: string,
+  common: Pick<Contestant, 'name' | 'device' | 'enter'>,
+  batch: number,
+): Contestant {
   const { numpy: np, nn } = jax;
   const shapes = SIZES.slice(1).flatMap((to, i) => [[SIZES[i]!, to], [to]]);
   const loss = (params: readonly JaxArray[], x: JaxArray, y: JaxArray): JaxArray => {
@@ -236,6 +250,7 @@ function jaxMlp(jax: Jax, common: Pick<Contestant, 'name' | 'device' | 'enter'>,
       const scalar = (s: number): JaxArray => np.array(Float32Array.of(s), { shape: [1] });
       const scales = [scalar(1e-3 / (1 - 0.9 ** t)), scalar(1 / Math.sqrt(1 - 0.999 ** t))];
       [value, params, m, v] = step(params, m, v, scales, x.ref, y.ref);
+      return force(device, [value, ...params]);
     },
     settle: async () => (await value!.ref.data())[0]!,
     dispose() {
@@ -278,7 +293,7 @@ interface Tf {
   relu(x: TfTensor): TfTensor;
   sqrt(x: TfTensor): TfTensor;
   square(x: TfTensor): TfTensor;
-  sum(x: TfTensor): TfTensor;
+  sum(x: TfTensor, axis?: number): TfTensor;
   mean(x: TfTensor, axis: number, keepDims: boolean): TfTensor;
   softmax(x: TfTensor, dim: number): TfTensor;
   readonly losses: { softmaxCrossEntropy(labels: TfTensor, logits: TfTensor): TfTensor };
@@ -363,6 +378,10 @@ function tfContestant(tf: Tf, backend: 'wasm' | 'webgpu', task: Task): Contestan
     case 'sum': {
       const x = input([task.rows, task.cols], 11);
       return run([x], () => tf.sum(x));
+    }
+    case 'rowsum': {
+      const x = input([task.rows, task.cols], 11);
+      return run([x], () => tf.sum(x, 1));
     }
     case 'softmax': {
       const x = input([task.rows, task.cols], 11);

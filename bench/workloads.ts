@@ -7,7 +7,7 @@ import { hostBatches, type Mlp, makeMlp, mlpFlops, random, SIZES } from './mlp.t
 export type Task =
   | { readonly kind: 'matmul'; readonly n: number }
   | { readonly kind: 'gelu'; readonly size: number }
-  | { readonly kind: 'sum' | 'softmax' | 'layernorm'; readonly rows: number; readonly cols: number }
+  | { readonly kind: 'sum' | 'rowsum' | 'softmax' | 'layernorm'; readonly rows: number; readonly cols: number }
   | { readonly kind: 'mlp'; readonly batch: number };
 
 export interface Job {
@@ -50,9 +50,16 @@ export function jobs(options: { readonly software: boolean; readonly large: bool
       }),
     ),
     {
-      name: 'sum',
-      title: `sum of [${rows}, ${cols}]`,
+      name: 'sum-all',
+      title: `sum of [${rows}, ${cols}] to a scalar`,
       task: { kind: 'sum', ...row },
+      bytes: 4 * rows * cols,
+      without: slow,
+    },
+    {
+      name: 'sum-rows',
+      title: `sum of each row of [${rows}, ${cols}]`,
+      task: { kind: 'rowsum', ...row },
       bytes: 4 * rows * cols,
       without: slow,
     },
@@ -149,6 +156,10 @@ function ours(task: Task, { kind, fused }: OpenDevice): Make {
       case 'sum': {
         const x = input([task.rows, task.cols], INPUT_SEED);
         return op(device, kind, [x], () => tl.sum(x));
+      }
+      case 'rowsum': {
+        const x = input([task.rows, task.cols], INPUT_SEED);
+        return op(device, kind, [x], () => tl.sum(x, { dim: -1 }));
       }
       case 'softmax': {
         const x = input([task.rows, task.cols], INPUT_SEED);

@@ -1,6 +1,6 @@
 import type { Backend } from './backends/backend.ts';
 import { DeviceError, UnsupportedError } from './core/errors.ts';
-import { checkOptions } from './ops/creation.ts';
+import { checkOptions } from './ops/record.ts';
 import { Device, setDefaultDevice } from './tensor/device.ts';
 
 /** Names that `init` and `device` take. */

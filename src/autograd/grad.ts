@@ -1,8 +1,8 @@
 import { UnsupportedError } from '../core/errors.ts';
 import { showShape } from '../core/shape.ts';
-import { checkOptions, onesLike } from '../ops/creation.ts';
+import { onesLike } from '../ops/creation.ts';
 import { add, cast } from '../ops/elementwise.ts';
-import { compose } from '../ops/record.ts';
+import { checkOptions, compose } from '../ops/record.ts';
 import { internal, keep } from '../tensor/scope.ts';
 import { type Hook, type TapeNode, withGrad } from '../tensor/tape.ts';
 import { Tensor } from '../tensor/tensor.ts';

@@ -1,7 +1,8 @@
 import { TensorloomError, UnsupportedError } from '../core/errors.ts';
 import { showShape } from '../core/shape.ts';
-import { checkOptions, tensor } from '../ops/creation.ts';
+import { tensor } from '../ops/creation.ts';
 import { mul } from '../ops/elementwise.ts';
+import { checkOptions } from '../ops/record.ts';
 import { sum } from '../ops/structure.ts';
 import { tidy } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';

@@ -96,7 +96,8 @@ export function reverse(
           const gi = out[i];
           if (!parent || !gi || !needs[i]) return;
           const { shape, dtype } = tape.inputs[i]!;
-          accumulate(parent, cast(sumTo(gi, shape), dtype));
+          const back = sumTo(gi, shape);
+          accumulate(parent, back.dtype === dtype ? back : cast(back, dtype));
         });
       }
     }),

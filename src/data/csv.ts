@@ -1,6 +1,5 @@
 import { FormatError, UnsupportedError } from '../core/errors.ts';
-import { checkOptions } from '../ops/creation.ts';
-import { describe } from '../ops/record.ts';
+import { checkOptions, describe } from '../ops/record.ts';
 import type { HostRows } from './dataset.ts';
 
 /** Options of `readCsv`. */

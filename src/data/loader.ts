@@ -1,7 +1,6 @@
 import { UnsupportedError } from '../core/errors.ts';
 import { hostRandom } from '../core/random.ts';
-import { checkOptions } from '../ops/creation.ts';
-import { describe } from '../ops/record.ts';
+import { checkOptions, describe } from '../ops/record.ts';
 import type { Device } from '../tensor/device.ts';
 import { Loan } from '../tensor/scope.ts';
 import { type Batch, Dataset, type Sample, type XY } from './dataset.ts';

@@ -1,9 +1,9 @@
 import { noGrad } from '../autograd/grad.ts';
 import { IndexError, ShapeError, UnsupportedError } from '../core/errors.ts';
-import { checkOptions, eye, type TensorOptions, tensor } from '../ops/creation.ts';
+import { eye, type TensorOptions, tensor } from '../ops/creation.ts';
 import { add, div, eq, mul, sub } from '../ops/elementwise.ts';
 import { where } from '../ops/functions.ts';
-import { compose, describe } from '../ops/record.ts';
+import { checkOptions, compose, describe } from '../ops/record.ts';
 import { mean, std } from '../ops/reductions.ts';
 import { indexSelect, reshape } from '../ops/structure.ts';
 import { keep } from '../tensor/scope.ts';

@@ -2,10 +2,10 @@
  * What layers compute, as functions without state (`torch.nn.functional`). Ops of their own are exported as they are.
  */
 import { UnsupportedError } from '../core/errors.ts';
-import { checkOptions, rand, zerosLike } from '../ops/creation.ts';
+import { rand, zerosLike } from '../ops/creation.ts';
 import { ge, mul } from '../ops/elementwise.ts';
 import { where } from '../ops/functions.ts';
-import { compose, describe } from '../ops/record.ts';
+import { checkOptions, compose, describe } from '../ops/record.ts';
 import { reshape } from '../ops/structure.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 

@@ -6,8 +6,9 @@ import { noGrad } from '../autograd/grad.ts';
 import { ShapeError, UnsupportedError } from '../core/errors.ts';
 import { showShape, sizeOf } from '../core/shape.ts';
 import { assign_ } from '../ops/assign.ts';
-import { checkOptions, rand, randn } from '../ops/creation.ts';
+import { rand, randn } from '../ops/creation.ts';
 import { add, mul } from '../ops/elementwise.ts';
+import { checkOptions } from '../ops/record.ts';
 import { internal } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 

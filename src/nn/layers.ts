@@ -1,9 +1,9 @@
 import { IndexError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { showShape } from '../core/shape.ts';
-import { checkOptions, zeros } from '../ops/creation.ts';
+import { zeros } from '../ops/creation.ts';
 import { relu, sigmoid, tanh } from '../ops/elementwise.ts';
 import { linear } from '../ops/matmul.ts';
-import { describe } from '../ops/record.ts';
+import { checkOptions, describe } from '../ops/record.ts';
 import { logSoftmax, softmax } from '../ops/reductions.ts';
 import { flatten } from '../ops/structure.ts';
 import type { Device } from '../tensor/device.ts';

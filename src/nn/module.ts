@@ -133,13 +133,16 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
   /** Itself, under the empty name, and all modules below, each once. */
   namedModules(): [string, AnyModule][] {
     const found = new Map<AnyModule, string>();
-    const visit = (module: AnyModule, name: string): void => {
-      if (found.has(module)) return;
-      found.set(module, name);
-      for (const [child, value] of module.namedChildren()) visit(value, name ? `${name}.${child}` : child);
-    };
-    visit(this, '');
+    for (const [name, module] of this.#paths('')) if (!found.has(module)) found.set(module, name);
     return [...found].map(([module, name]) => [name, module]);
+  }
+
+  /** The same, but one that is used twice comes twice. */
+  *#paths(name: string, above: readonly AnyModule[] = []): Generator<[string, AnyModule]> {
+    yield [name, this];
+    for (const [child, module] of this.namedChildren())
+      if (module !== this && !above.includes(module))
+        yield* module.#paths(name ? `${name}.${child}` : child, [...above, this]);
   }
 
   /** Itself and all modules below, each once. */
@@ -192,7 +195,7 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
    */
   stateDict(): StateDict {
     const dict: Record<string, Tensor> = {};
-    for (const [path, module] of this.namedModules())
+    for (const [path, module] of this.#paths(''))
       for (const { name, value } of module.#own()) dict[path ? `${path}.${name}` : name] = value;
     return dict;
   }

@@ -119,12 +119,15 @@ export function assign_(x: Tensor, value: Operand): Tensor {
           })
         : cast(value, x.dtype);
     const tape = watched ? (sameShape(filled.shape, x.shape) ? filled : expand(filled, x.shape)).tape : null;
-    const before = x.node;
-    const after = whole(x) ? wholeValue(x, filled) : through(x, expand(filled, x.shape));
-    after.hold();
-    x.cell.node = after;
-    x.device.engine.assigned(x.cell, before, after);
-    before.release();
+    // An empty view changes nothing, whatever its strides.
+    if (x.size > 0) {
+      const before = x.node;
+      const after = whole(x) ? wholeValue(x, filled) : through(x, expand(filled, x.shape));
+      after.hold();
+      x.cell.node = after;
+      x.device.engine.assigned(x.cell, before, after);
+      before.release();
+    }
     if (watched) x.moveTo(tape);
   });
   return x;

@@ -319,5 +319,3 @@ export function fromBuffer(
           : new Uint8Array(buffer);
   return tensor(typed, { ...options, dtype });
 }
-
-export { checkOptions };

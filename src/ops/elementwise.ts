@@ -7,9 +7,10 @@ import type { Device } from '../tensor/device.ts';
 import type { GradientRule } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { where } from './functions.ts';
-import { knownOptions, numberOptions, type Wrapping, wrapping } from './options.ts';
+import { numberOptions, type Wrapping, wrapping } from './options.ts';
 import {
   type Binary,
+  checkOptions,
   compose,
   describe,
   deviceOf,
@@ -154,7 +155,7 @@ export interface DivOptions {
 export const div: ((x: Operand, y: Operand, options?: DivOptions) => Tensor) & Wrapping = wrapping(
   (x, y, options) => {
     if (!options) return quotient(x, y);
-    knownOptions('div', options, ['roundingMode']);
+    checkOptions('div', options, ['roundingMode']);
     const mode = options.roundingMode ?? null;
     if (mode === null) return quotient(x, y);
     if (mode === 'floor') return quotientFloor(x, y);
@@ -371,7 +372,7 @@ export interface ClampOptions {
  */
 export const clamp: ((x: Tensor, options: ClampOptions) => Tensor) & Wrapping = wrapping(
   (x, options) => {
-    knownOptions('clamp', options, ['min', 'max']);
+    checkOptions('clamp', options, ['min', 'max']);
     const { min, max } = options;
     if (min !== undefined && max !== undefined) return clampBoth(x, min, max);
     if (min !== undefined) return clampMin(x, min);
@@ -734,7 +735,7 @@ export interface GeluOptions {
 export const gelu: ((x: Tensor, options?: GeluOptions) => Tensor) & Wrapping = wrapping(
   (x, options) => {
     if (!options) return geluErf(x);
-    knownOptions('gelu', options, ['approximate']);
+    checkOptions('gelu', options, ['approximate']);
     const kind = options.approximate ?? 'none';
     if (kind === 'none') return geluErf(x);
     if (kind === 'tanh') return geluTanh(x);

@@ -34,3 +34,4 @@ export {
   unbind,
   unsqueeze,
 } from './structure.ts';
+export { to } from './transfer.ts';

@@ -1,10 +1,9 @@
 import { DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { sameShape, showShape } from '../core/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { checkOptions } from './creation.ts';
 import { add, cast, div, logSigmoid, mul, ne, neg, square, sub } from './elementwise.ts';
 import { where } from './functions.ts';
-import { compose } from './record.ts';
+import { checkOptions, compose } from './record.ts';
 import { logSoftmax, logsumexp, mean } from './reductions.ts';
 import { gather, indexSelect, movedim, reshape, squeeze, sum, unsqueeze } from './structure.ts';
 

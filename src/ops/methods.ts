@@ -41,3 +41,4 @@ export {
   unbind,
   unsqueeze,
 } from './structure.ts';
+export { to } from './transfer.ts';

@@ -1,6 +1,6 @@
-import { DTypeError, UnsupportedError } from '../core/errors.ts';
+import { DTypeError } from '../core/errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { describe, type Recorded } from './record.ts';
+import { checkOptions, describe, type Recorded } from './record.ts';
 
 /** An op with options: it calls recorded ops, from which its tests are generated. */
 export interface Wrapping {
@@ -14,15 +14,6 @@ export function wrapping<F extends (...args: never[]) => unknown>(call: F, parts
   return Object.assign(call, { parts });
 }
 
-/** An UnsupportedError for options that the op does not have. */
-export function knownOptions(op: string, options: unknown, names: readonly string[]): void {
-  const list = names.join(', ');
-  if (typeof options !== 'object' || options === null || Array.isArray(options))
-    throw new UnsupportedError(`${op}: options are an object such as { ${names[0]}: … }, got ${describe(options)}`);
-  for (const name of Object.keys(options))
-    if (!names.includes(name)) throw new UnsupportedError(`${op}: there is no option ${name}; it takes ${list}`);
-}
-
 /** The numbers among an op's options, with their defaults; unknown names and other values are refused. */
 export function numberOptions<K extends string>(
   op: string,
@@ -30,7 +21,7 @@ export function numberOptions<K extends string>(
   defaults: Readonly<Record<K, number>>,
 ): Readonly<Record<K, number>> {
   if (options === undefined) return defaults;
-  knownOptions(op, options, Object.keys(defaults));
+  checkOptions(op, options, Object.keys(defaults));
   const out: Record<K, number> = { ...defaults };
   for (const name of Object.keys(defaults) as K[]) {
     const value = options[name];

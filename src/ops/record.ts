@@ -196,7 +196,7 @@ export interface Elementwise extends Partial<Gradient> {
   readonly lower: (...operands: Expr[]) => Expr;
   readonly gradient: GradientRule | null;
   readonly saves?: Saves;
-  /** Where the generated tests draw from: one range for all operands, or one for each; integers where all bounds are. */
+  /** Where the generated tests draw from: one range for all operands, or one for each. */
   readonly sample: readonly [number, number] | readonly (readonly [number, number])[];
   /** Values at which the gradient is a convention, kept out of the generated gradient tests. */
   readonly kinks?: readonly number[];

@@ -360,7 +360,11 @@ export function unslice(g: Tensor, dim: number, n: number, start: number, step: 
 }
 
 /** Zeros (or `value`) around a tensor, PyTorch's order of sides: last dim first, before and after (`F.pad`, mode constant). */
-export function pad(x: Tensor, padding: readonly number[], options: { readonly mode?: 'constant'; readonly value?: number } = {}): Tensor {
+export function pad(
+  x: Tensor,
+  padding: readonly number[],
+  options: { readonly mode?: 'constant'; readonly value?: number } = {},
+): Tensor {
   checkOptions('pad', options, ['mode', 'value']);
   if ((options.mode ?? 'constant') !== 'constant')
     throw new UnsupportedError(`pad: mode ${options.mode} is not there; use 'constant', or join slices with cat`);

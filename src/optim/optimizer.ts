@@ -3,9 +3,9 @@ import { ShapeError, UnsupportedError } from '../core/errors.ts';
 import { sameShape, showShape } from '../core/shape.ts';
 import type { Node } from '../engine/node.ts';
 import { assign_ } from '../ops/assign.ts';
-import { checkOptions, zeros } from '../ops/creation.ts';
+import { zeros } from '../ops/creation.ts';
 import { neg } from '../ops/elementwise.ts';
-import { compose, describe } from '../ops/record.ts';
+import { checkOptions, compose, describe } from '../ops/record.ts';
 import { internal, keep, Loan, step } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 

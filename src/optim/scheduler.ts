@@ -1,6 +1,5 @@
 import { UnsupportedError } from '../core/errors.ts';
-import { checkOptions } from '../ops/creation.ts';
-import { describe } from '../ops/record.ts';
+import { checkOptions, describe } from '../ops/record.ts';
 import { Optimizer, rule } from './optimizer.ts';
 
 /** What a scheduler needs of an optimizer: groups with a learning rate. */

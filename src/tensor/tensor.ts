@@ -239,20 +239,23 @@ export class Tensor extends Handle {
     }
   }
 
-  /** The elements, row by row, in the typed array of the dtype (bools as 0 and 1 in a Uint8Array). */
-  async data(): Promise<TypedArrays[DType]> {
-    return this.typed(await this.numbers('data'));
+  /**
+   * The elements, row by row, in the typed array of the dtype (bools as 0 and 1 in a Uint8Array). Name the dtype where it is not
+   * float32: `await labels.data<'int32'>()`.
+   */
+  async data<D extends DType = 'float32'>(): Promise<TypedArrays[D]> {
+    return this.typed(await this.numbers('data')) as TypedArrays[D];
   }
 
   /** The elements at once. CPU and reference devices only; on WebGPU it throws a DeviceError: use `data()`. */
-  dataSync(): TypedArrays[DType] {
+  dataSync<D extends DType = 'float32'>(): TypedArrays[D] {
     this.alive('dataSync');
     if (!this.device.backend.readSync)
       throw new DeviceError(
         `dataSync: a ${this.device.name} device cannot be read synchronously; use \`await tensor.data()\``,
       );
     const { node, offset } = this.dense();
-    return this.typed(this.device.engine.readSync(node, offset, this.size));
+    return this.typed(this.device.engine.readSync(node, offset, this.size)) as TypedArrays[D];
   }
 
   private typed(numbers: Numbers): TypedArrays[DType] {

@@ -1,7 +1,7 @@
 // Draws programs. The model runs along, so that the generator knows shapes, dtypes, aliases and magnitudes, keeps values exact
 // where it can, and gives jumps (comparisons, floor, argmax, relu's kink) exact inputs only.
 import { type Handle, Model, read } from './model.ts';
-import { type Arg, baseOf, defined, type Instr, isRef, type Program, Run, renamed } from './program.ts';
+import { type Arg, baseOf, defined, type Instr, isRef, type Program, Run, renamed, Thrown } from './program.ts';
 import { Random } from './random.ts';
 import { Expected, type Shape, sameShape, sizeOf, type Val, withRecording } from './values.ts';
 
@@ -409,7 +409,7 @@ class Generator {
   private cast(): void {
     const x = this.choose(this.exact);
     if (!x) return;
-    this.call('to', [x, this.rng.pick(['float32', 'float32', 'int32', 'bool'])]);
+    this.call('cast', [x, this.rng.pick(['float32', 'float32', 'int32', 'bool'])]);
   }
 
   /** Some dims of a tensor, as options of a reduction. */
@@ -582,17 +582,21 @@ class Generator {
             k.shape.every((n, i) => i === d || n === h.shape[i]),
         );
         const parts = [x, ...rng.shuffled(fits).slice(0, rng.int(3))];
+        if (parts.length === 1) parts.push(x);
         this.call('cat', [rng.shuffled(parts), d]);
         return;
       }
       case 'stack': {
         const fits = this.pool((k) => this.known(k) && k.dtype === h.dtype && sameShape(k.shape, h.shape));
-        this.call('stack', [rng.shuffled([x, ...rng.shuffled(fits).slice(0, rng.int(3))]), rng.int(rank + 1)]);
+        const parts = [x, ...rng.shuffled(fits).slice(0, rng.int(3))];
+        if (parts.length === 1) parts.push(x);
+        this.call('stack', [rng.shuffled(parts), rng.int(rank + 1)]);
         return;
       }
       case 'pad': {
         const sides = Array.from({ length: 2 * rng.between(1, Math.min(rank, 2)) }, () => rng.int(2));
         if (h.dtype === 'bool') return;
+        if (!sides.includes(1)) return;
         this.call('pad', [x, sides, rng.chance(0.5) ? {} : { value: h.dtype === 'float32' ? 0.5 : 1 }]);
       }
     }
@@ -643,6 +647,7 @@ class Generator {
     const { rng } = this;
     if (!target) return;
     const h = this.at(target);
+    if (h.storage.shared) return;
     const leaf = h.tape !== null && h.isLeaf;
     const op = rng.weighted({ assign_: 3, add_: 3, sub_: 1, mul_: 2, fill_: 0.7, zero_: 0.5, div_: 0.3 });
     let args: Arg[];
@@ -901,7 +906,7 @@ class Generator {
         return out;
       },
     );
-    if (kind === 'run' && rng.chance(0.25) && !this.inLoop) {
+    if (kind === 'run' && this.depth === 0 && rng.chance(0.25) && !this.inLoop) {
       this.emit({ do: 'close', scope: scope! });
       this.scopes.splice(this.scopes.indexOf(scope!), 1);
     }
@@ -1052,7 +1057,13 @@ class Generator {
     for (let r = 0; r < rounds; r++) {
       const from = rng.chance(0.55) ? body : rng.pick(variants);
       for (const i of this.again(from)) {
-        this.run.outer(i);
+        try {
+          this.run.step(i);
+        } catch (error) {
+          if (!(error instanceof Expected || error instanceof Thrown)) throw error;
+          // What the model cannot tell is left out; what is wrong everywhere stays.
+          if (error.name === 'GeneratorError') continue;
+        }
         this.list.push(i);
       }
     }

@@ -94,8 +94,10 @@ export class Library implements Machine<tl.Tensor, tl.Scope> {
 
   call(fn: string, args: readonly unknown[]): tl.Tensor[] {
     const f = functions[fn];
-    if (!f) throw new Error(`the library has no ${fn}`);
-    return tensorsOf(f(...args));
+    if (f) return tensorsOf(f(...args));
+    // Some are only methods.
+    const [x, ...rest] = args;
+    return tensorsOf((x as unknown as Record<string, Callable>)[fn]!(...rest));
   }
 
   gradOf(h: tl.Tensor): tl.Tensor | null {

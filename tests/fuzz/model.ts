@@ -49,6 +49,8 @@ import {
 interface Storage {
   value: Val;
   handles: number;
+  /** Made by `grad`, which may give views of one another or repeat an element, as PyTorch's does. */
+  shared?: boolean;
 }
 
 let names = 0;
@@ -571,6 +573,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
       if (!sameShape(broadcastShape(x.shape, v.shape), x.shape)) fail('ShapeError', 'assign');
       if (v.dtype === 'float32' && x.dtype !== 'float32') fail('DTypeError', 'assign');
     }
+    if (x.storage.shared) fail('GeneratorError', 'in place on what grad gave');
     if (new Set(x.places).size !== x.places.length) fail('UnsupportedError', 'assign to an expanded view');
     const wide = broadcast(cast(v, x.dtype), x.shape);
     const old = x.storage.value;
@@ -583,7 +586,8 @@ export class Model implements Machine<Handle, Set<Handle>> {
       err: all ? wide.err : Math.max(old.err, wide.err),
       wild: all ? wide.wild : old.wild || wide.wild,
     };
-    if (watched) x.tape = wide.tape;
+    // Not the value itself: a leaf's gradient stays with the leaf.
+    if (watched) x.tape = wide.tape && new Tape((g) => [g], [wide.tape]);
   }
 
   random(shape: Shape): Val {
@@ -627,7 +631,9 @@ export class Model implements Machine<Handle, Set<Handle>> {
     return inputs.map((x) => {
       const g = found.get(x.tape!);
       if (!g && !options.allowUnused) fail('UnsupportedError', 'unused');
-      return this.fresh(g ?? filled(0, x.shape));
+      const h = this.fresh(g ?? filled(0, x.shape));
+      h.storage.shared = true;
+      return h;
     });
   }
 }
@@ -873,7 +879,7 @@ const TABLE: Record<string, Entry> = {
     if (dtype === 'float32') return choose(k, a, b);
     return map([k, a, b], (t, u, v) => (t ? u! : v!), { dtype });
   },
-  to: (m, [h, dtype]) => {
+  cast: (m, [h, dtype]) => {
     const x = h as Handle;
     const same = Int32Array.from({ length: x.places.length }, (_, i) => i);
     if (x.dtype === dtype) return m.view(x, same, x.shape);
@@ -951,6 +957,7 @@ const TABLE: Record<string, Entry> = {
   slice: (m, [h, d, start, end, by = 1]) => {
     const x = h as Handle;
     const axis = dim(d as number, x.shape.length);
+    if (x.shape.length === 0) fail('IndexError', 'slice of a scalar');
     const n = x.shape[axis]!;
     const bound = (i: number): number => Math.min(Math.max(i < 0 ? i + n : i, 0), n);
     const from = bound(start as number);
@@ -960,6 +967,7 @@ const TABLE: Record<string, Entry> = {
   narrow: (m, [h, d, start, count]) => {
     const x = h as Handle;
     const axis = dim(d as number, x.shape.length);
+    if (x.shape.length === 0) fail('IndexError', 'narrow of a scalar');
     const from = (start as number) < 0 ? (start as number) + x.shape[axis]! : (start as number);
     if (from < 0 || from + (count as number) > x.shape[axis]!) fail('IndexError', 'narrow');
     return m.slice(x, axis, from, count as number, 1);
@@ -1110,7 +1118,7 @@ function pick(m: Model, op: string, x: Handle, o: Options): Handle[] {
 
 function selected(m: Model, x: Handle, d: number, at: number): Handle {
   const axis = dim(d, x.shape.length);
-  const n = x.shape[axis]!;
+  const n = x.shape[axis] ?? 0;
   if (at < -n || at >= n) fail('IndexError', 'select');
   const frame = m.openFrame();
   const out = m.reshape(

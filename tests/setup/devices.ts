@@ -36,8 +36,27 @@ let found: Promise<GPU> | undefined;
  * one for the whole process, and it is kept: Dawn would take its devices along when collected.
  */
 export function gpu(): Promise<GPU> {
-  found ??= inBrowser ? browserGPU() : nodeGPU();
+  found ??= (inBrowser ? browserGPU() : nodeGPU()).then((entry) =>
+    variables.TENSORLOOM_LIMITS === 'default' ? modest(entry) : entry,
+  );
   return found;
+}
+
+/** `TENSORLOOM_LIMITS=default`: devices get the limits that WebGPU guarantees everywhere, whatever is asked for. */
+function modest(entry: GPU): GPU {
+  return {
+    requestAdapter: async (options?: GPURequestAdapterOptions) => {
+      const adapter = await entry.requestAdapter(options);
+      if (!adapter) return null;
+      const request = adapter.requestDevice.bind(adapter);
+      Object.defineProperty(adapter, 'requestDevice', {
+        value: (descriptor: GPUDeviceDescriptor = {}) => request({ ...descriptor, requiredLimits: {} }),
+      });
+      return adapter;
+    },
+    getPreferredCanvasFormat: () => entry.getPreferredCanvasFormat(),
+    wgslLanguageFeatures: entry.wgslLanguageFeatures,
+  } as GPU;
 }
 
 async function browserGPU(): Promise<GPU> {

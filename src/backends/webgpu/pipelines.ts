@@ -24,6 +24,8 @@ export interface Pipeline {
   ready: Promise<void> | undefined;
   gpu: GPUComputePipeline | undefined;
   error: TensorloomError | undefined;
+  /** It was dispatched before: another dispatch needs no error scope of its own. */
+  proven: boolean;
 }
 
 const numbered = (source: string): string =>
@@ -68,6 +70,7 @@ export class Pipelines {
       uniformBytes,
       checked,
       ready: undefined,
+      proven: false,
       gpu: undefined,
       error: undefined,
     };

@@ -107,7 +107,8 @@ export class Programs {
     if (kernel.inner === 0) return undefined;
     const rows = rowCount(kernel);
     const length = rowLength(kernel);
-    if (this.software) return rows < 16 && length >= 8192 ? splitRows(kernel, 64) : undefined;
+    if (this.software)
+      return rows < 16 && length >= 8192 ? splitRows(kernel, clamp(length / 2048, 64, 1024)) : undefined;
     if (rows >= 256 || length < 16384) return undefined;
     return splitRows(kernel, clamp(1024 / rows, 8, length / 1024));
   }

@@ -70,9 +70,9 @@ class WebGPUBackend implements Backend {
       });
   }
 
-  allocate(bytes: number): Buffer {
+  allocate(bytes: number, prefer?: number): Buffer {
     if (this.queue.error) throw this.queue.error;
-    return this.pool.allocate(bytes);
+    return this.pool.allocate(bytes, prefer);
   }
 
   release(buffer: Buffer): void {
