@@ -27,6 +27,8 @@ export interface Workload {
   /** Floating-point operations, or bytes that must at least be moved: what the rate is computed from. */
   readonly flops?: number;
   readonly bytes?: number;
+  /** Every contestant must read the same element; one that does not is an error. */
+  readonly comparable?: boolean;
   readonly contestants: readonly (() => Contestant | Promise<Contestant>)[];
 }
 
@@ -108,6 +110,7 @@ export async function race(workload: Workload, options: RaceOptions): Promise<Fi
   const { rounds, sampleMs = 40, budgetMs = 60_000, progress = () => {} } = options;
   const runners: Runner[] = [];
   const failed: Figure[] = [];
+  let expected: number | undefined;
   const rate = { rate: null, unit: null, ratio: null, ratioQuartiles: null };
   for (const make of workload.contestants) {
     let contestant: Contestant | undefined;
@@ -116,6 +119,10 @@ export async function race(workload: Workload, options: RaceOptions): Promise<Fi
       progress(`${workload.name}: warm-up of ${contestant.name}`);
       const runner: Runner = { contestant, times: [], repeats: 1 };
       await warmUp(runner, sampleMs);
+      const value = await contestant.settle();
+      expected ??= value;
+      if (workload.comparable && !(Math.abs(value - expected) <= 1e-2 * Math.max(1, Math.abs(expected))))
+        throw new Error(`its result begins with ${value}, that of the first contestant with ${expected}`);
       runners.push(runner);
     } catch (error) {
       contestant?.dispose?.();
@@ -141,7 +148,6 @@ export async function race(workload: Workload, options: RaceOptions): Promise<Fi
       runner.times.push(await sample(runner.contestant, runner.repeats));
     }
   }
-  // Rounds start with different contestants: put each one's times at its round.
   const figures = runners.map((runner): Figure => {
     const { contestant, times, repeats } = runner;
     const base = runners.find((r) => r.contestant.baseline && r.contestant.device === contestant.device);

@@ -100,15 +100,17 @@ async function main(): Promise<void> {
   for (const job of jobs({ software, large: values.large })) {
     if (only && !only.some((name) => job.name.startsWith(name))) continue;
     const rivals = peers.filter((p) => !job.without.includes(p.device));
-    const work = { flops: job.flops, bytes: job.bytes };
+    const ours = contestants(job, devices);
+    if (ours.length + rivals.length === 0) continue;
     const found = await race(
       {
         name: job.name,
         title: job.title,
-        ...(work.flops !== undefined && { flops: work.flops }),
-        ...(work.bytes !== undefined && { bytes: work.bytes }),
+        comparable: job.task.kind !== 'mlp',
+        ...(job.flops !== undefined && { flops: job.flops }),
+        ...(job.bytes !== undefined && { bytes: job.bytes }),
         contestants: [
-          ...contestants(job, devices),
+          ...ours,
           ...rivals.map((p) => async () => {
             const contestant = p.make(job.task);
             await contestant.enter?.();

@@ -2,7 +2,16 @@
 //
 // The types say it differently. A recorded op is a constant that carries its record, `((x: Tensor) => Tensor) & Recorded`,
 // and the methods come from a mapped type over the free functions, where typedoc finds no comments.
-import { Converter, ReferenceType, ReflectionKind, ReflectionType } from 'typedoc';
+import {
+  Converter,
+  NamedTupleMember,
+  ParameterReflection,
+  ReferenceType,
+  ReflectionFlag,
+  ReflectionKind,
+  ReflectionType,
+  TupleType,
+} from 'typedoc';
 
 /** @param {import('typedoc').Application} app */
 export function load(app) {
@@ -19,14 +28,21 @@ export function load(app) {
     for (const constant of declarations(project, ReflectionKind.Variable))
       toSignatures(project, constant, ReflectionKind.Function);
     const documented = new Map(
-      declarations(project, ReflectionKind.Function).map((fn) => [fn.name, fn.signatures?.at(-1)?.comment]),
+      declarations(project, ReflectionKind.Function).map((fn) => [fn.name, fn.signatures ?? []]),
     );
     // The one function whose own name is a reserved word.
-    documented.set('var', documented.get('variance'));
+    documented.set('var', documented.get('variance') ?? []);
     for (const tensor of declarations(project, ReflectionKind.Class).filter(isTensor))
       for (const member of tensor.children ?? [])
-        if (member.kind === ReflectionKind.Property && toSignatures(project, member, ReflectionKind.Method))
-          for (const signature of member.signatures ?? []) signature.comment ??= documented.get(member.name)?.clone();
+        if (member.kind === ReflectionKind.Property && toSignatures(project, member, ReflectionKind.Method)) {
+          const functions = documented.get(member.name) ?? [];
+          const signatures = member.signatures ?? [];
+          signatures.forEach((signature, i) => {
+            const fn = functions.at(i - signatures.length);
+            signature.comment ??= fn?.comment?.clone();
+            spreadRest(project, signature, fn?.parameters?.slice(1) ?? []);
+          });
+        }
   });
 }
 
@@ -64,4 +80,31 @@ function toSignatures(project, reflection, kind) {
   reflection.signatures = signatures;
   reflection.kind = kind;
   return true;
+}
+
+/**
+ * Shows the parameters that a mapped type has as one tuple, `...rest: [dim: number]`.
+ * @param {import('typedoc').ProjectReflection} project
+ * @param {import('typedoc').SignatureReflection} signature
+ * @param {import('typedoc').ParameterReflection[]} originals those of the function, which tell what may be left out
+ */
+function spreadRest(project, signature, originals) {
+  const [rest] = signature.parameters ?? [];
+  if (!(rest?.flags.isRest && rest.type instanceof TupleType)) return;
+  const members = rest.type.elements.filter((element) => element instanceof NamedTupleMember);
+  if (members.length !== rest.type.elements.length) return;
+  signature.parameters = members.map(({ name, element, isOptional }, i) => {
+    // What the types declare belongs to the first one.
+    const parameter = i === 0 ? rest : new ParameterReflection(name, ReflectionKind.Parameter, signature);
+    if (i > 0) project.registerReflection(parameter, undefined, undefined);
+    parameter.name = name;
+    parameter.type = element;
+    parameter.setFlag(ReflectionFlag.Rest, false);
+    parameter.setFlag(ReflectionFlag.Optional, isOptional || originals[i]?.defaultValue !== undefined);
+    return parameter;
+  });
+  if (members.length === 0) {
+    signature.parameters = undefined;
+    project.removeReflection(rest);
+  }
 }

@@ -69,7 +69,8 @@ function layerOf(file: string): number {
   return best;
 }
 
-const folderOf = (file: string): string => LAYERS[layerOf(file)]!.find((n) => dirname(relative(src, file)).startsWith(n)) ?? '.';
+const folderOf = (file: string): string =>
+  LAYERS[layerOf(file)]!.find((n) => dirname(relative(src, file)).startsWith(n)) ?? '.';
 
 describe('architecture', () => {
   it('has every source file in a layer', () => {
@@ -108,19 +109,32 @@ describe('architecture', () => {
   it('loads concrete backends only on demand', () => {
     const wrong = sources
       .filter((f) => !relative(src, f).startsWith('backends'))
-      .flatMap((f) => imports(f).filter((t) => /backends[\\/](webgpu|cpu|reference)[\\/]/.test(t)).map(() => relative(src, f)));
+      .flatMap((f) =>
+        imports(f)
+          .filter((t) => /backends[\\/](webgpu|cpu|reference)[\\/]/.test(t))
+          .map(() => relative(src, f)),
+      );
     expect(wrong).toEqual([]);
   });
 
   it('keeps op names out of engine and backends', () => {
     for (const file of sources.filter((f) => /[\\/](engine|backends)[\\/]/.test(f)))
-      expect(imports(file).filter((t) => /[\\/](ops|nn|tensor|autograd)[\\/]/.test(t)), relative(src, file)).toEqual([]);
+      expect(
+        imports(file).filter((t) => /[\\/](ops|nn|tensor|autograd)[\\/]/.test(t)),
+        relative(src, file),
+      ).toEqual([]);
   });
 
   it.each(Object.entries(CEILINGS))('%s stays under its ceiling of %i lines of code', (folder, ceiling) => {
     const lines = sources
       .filter((f) => folderOf(f) === folder)
-      .map((f) => readFileSync(f, 'utf8').replace(/\/\*[\s\S]*?\*\//g, '').split('\n').filter((l) => l.trim() !== '' && !l.trim().startsWith('//')).length)
+      .map(
+        (f) =>
+          readFileSync(f, 'utf8')
+            .replace(/\/\*[\s\S]*?\*\//g, '')
+            .split('\n')
+            .filter((l) => l.trim() !== '' && !l.trim().startsWith('//')).length,
+      )
       .reduce((a, b) => a + b, 0);
     expect(lines).toBeGreaterThan(0);
     expect(lines).toBeLessThanOrEqual(ceiling);

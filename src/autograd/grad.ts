@@ -3,9 +3,10 @@ import { showShape } from '../core/shape.ts';
 import { onesLike } from '../ops/creation.ts';
 import { add, cast } from '../ops/elementwise.ts';
 import { checkOptions, compose } from '../ops/record.ts';
+import { contiguous } from '../ops/structure.ts';
 import { internal, keep } from '../tensor/scope.ts';
-import { type Hook, type TapeNode, withGrad } from '../tensor/tape.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { type Hook, type Leaf, type TapeNode, withGrad } from '../tensor/tape.ts';
+import { Cell, Tensor } from '../tensor/tensor.ts';
 import { reverse, type Seed, seedOf } from './reverse.ts';
 
 /** Options of `backward`. */
@@ -18,14 +19,20 @@ export interface BackwardOptions {
   readonly createGraph?: boolean | undefined;
 }
 
-/** A handle of its own on the same value, which belongs to nobody's scope. */
-const own = (g: Tensor): Tensor => keep(new Tensor(g.device, g.cell, g.view, g.tape));
+/**
+ * A gradient for a user to keep: in storage of its own, where each element is there once, so that it can be updated in place.
+ * With its history only where the pass was recorded.
+ */
+function own(g: Tensor, recorded: boolean): Tensor {
+  const repeats = g.shape.some((n, d) => n > 1 && g.view.strides[d] === 0);
+  const source = repeats ? contiguous(g) : g;
+  return keep(new Tensor(g.device, new Cell(source.node), source.view, recorded ? source.tape : null));
+}
 
 /** Adds a gradient to what a leaf has. */
-function deposit(tape: TapeNode, g: Tensor): void {
-  const leaf = tape.leaf!;
+function deposit(leaf: Leaf, g: Tensor, recorded: boolean): void {
   const before = leaf.grad;
-  leaf.grad = own(before ? add(before, g) : g);
+  leaf.grad = own(before ? add(before, g) : g, recorded);
   before?.dispose();
 }
 
@@ -46,7 +53,7 @@ export function backward(output: Tensor, options: BackwardOptions = {}): void {
   internal('backward', () => {
     const seed = seedOf('backward', output, options.gradient, onesLike);
     reverse([seed], { retainGraph, createGraph }, (tape, g) => {
-      if (tape.leaf) deposit(tape, g);
+      if (tape.leaf) deposit(tape.leaf, g, createGraph);
     });
   });
 }
@@ -79,13 +86,13 @@ export function gradientsOrNull(
   return internal(op, () => {
     const found = new Map<TapeNode, Tensor>();
     const seeds = outputs.map((y, i): Seed => seedOf(op, y, options.gradOutputs?.[i], onesLike));
-    const targets = new Set(inputs.map((x) => x.tape!));
+    const targets = new Set(inputs.flatMap((x) => x.tape ?? []));
     reverse(seeds, { retainGraph, createGraph, targets }, (tape, g) => {
-      if (targets.has(tape)) found.set(tape, own(g));
+      if (targets.has(tape)) found.set(tape, own(g, createGraph));
     });
     // Each input gets a handle of its own, also where two are the same tensor.
     const results = inputs.map((x) => {
-      const g = found.get(x.tape!);
+      const g = x.tape && found.get(x.tape);
       return g ? new Tensor(g.device, g.cell, g.view, g.tape) : null;
     });
     for (const g of found.values()) g.dispose();
@@ -95,16 +102,17 @@ export function gradientsOrNull(
 
 function gradOf(outputs: readonly Tensor[], inputs: readonly Tensor[], options: GradOptions): Tensor[] {
   checkOptions('grad', options, ['gradOutputs', 'retainGraph', 'createGraph', 'allowUnused']);
-  return internal('grad', () =>
-    gradientsOrNull('grad', outputs, inputs, options).map((g, i) => {
-      const x = inputs[i]!;
+  return internal('grad', () => {
+    const found = gradientsOrNull('grad', outputs, inputs, options);
+    return inputs.map((x, i) => {
+      const g = found[i];
       if (!g && !options.allowUnused)
         throw new UnsupportedError(
           `grad: the outputs do not depend on an input of shape ${showShape(x.shape)}; pass { allowUnused: true } for zeros`,
         );
       return g ?? compose('grad', () => cast(onesLike(x), x.dtype).mul(0));
-    }),
-  );
+    });
+  });
 }
 
 /** A function of tensors with a scalar result. */
@@ -167,12 +175,14 @@ export function noGrad<T>(fn: () => T): T {
 
 /** Makes a tensor that is no leaf keep its gradient in `.grad` (`torch.Tensor.retain_grad`). */
 export function retainGrad(x: Tensor): void {
+  x.alive('retainGrad');
   if (!x.tape) throw new UnsupportedError('retainGrad: the tensor requires no gradient; nothing will flow to it');
   x.tape.leaf ??= { grad: null };
 }
 
 /** Calls a function with the gradient of a tensor whenever a pass reaches it; what it returns replaces the gradient. Gives a function that removes it. */
 export function registerHook(x: Tensor, hook: Hook): () => void {
+  x.alive('registerHook');
   const tape = x.tape;
   if (!tape) throw new UnsupportedError('registerHook: the tensor requires no gradient; nothing will flow to it');
   tape.hooks ??= [];

@@ -69,7 +69,7 @@ export function reverse(
   arrive: (tape: TapeNode, gradient: Tensor) => void,
 ): void {
   const { visit, leads } = order(seeds, options.targets);
-  const used = visit.find((t) => !t.isLeaf && !t.usable && !options.targets?.has(t));
+  const used = visit.find((t) => !t.isLeaf && !t.usable && t.parents.some((p) => p !== null && leads(p)));
   if (used)
     throw new UnsupportedError(
       `backward: the graph through ${used.label} was used before and has let go of what it saved; pass { retainGraph: true } to the first pass`,

@@ -3,7 +3,7 @@ import type { ScalarOp } from './expr.ts';
 /** Series for small |x|, continued fraction (Lentz) for large: W. J. Cody's split, both to double precision. */
 function erf(x: number): number {
   const a = Math.abs(x);
-  if (a !== a) return x;
+  if (Number.isNaN(a)) return x;
   if (a > 6) return Math.sign(x);
   if (a < 2.5) {
     let term = a;
@@ -42,7 +42,7 @@ const FUNCTIONS: Partial<Record<ScalarOp, (x: number, y: number) => number>> = {
   // C's pow, which differs from JavaScript's where the base is ±1 or the exponent infinite.
   pow: (x, y) => (x === 1 || (x === -1 && Math.abs(y) === Infinity) ? 1 : x ** y),
   fmod: (x, y) => x % y,
-  isnan: (x) => (x !== x ? 1 : 0),
+  isnan: (x) => (Number.isNaN(x) ? 1 : 0),
 };
 
 /** The function of an expression in double precision: what the float32 formulas of `functions.ts` are tested against. */

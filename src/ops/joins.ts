@@ -6,7 +6,7 @@ import { select as choose, type Expr, index, loadAt, lt, sub, uniform } from '..
 import type { Tensor } from '../tensor/tensor.ts';
 import { cast } from './elementwise.ts';
 import { compose, deviceOf, produce, readingAt, taped } from './record.ts';
-import { reshape, slice, unsqueeze } from './structure.ts';
+import { contiguous, reshape, slice, unsqueeze } from './structure.ts';
 
 /** Joins what one kernel can bind: each point reads from the tensor it falls into. */
 function join(parts: readonly Tensor[], dim: number, dtype: DType): Tensor {
@@ -66,6 +66,8 @@ export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
   return compose('cat', () => {
     let list = (parts.length === 0 ? [first] : parts).map((t) => cast(t, dtype));
     const most = Math.max(2, device.backend.limits.bindings - 1);
+    // A copy also of a single tensor, as of several.
+    if (list.length === 1) return contiguous(list[0]!);
     while (list.length > 1) {
       const next: Tensor[] = [];
       for (let i = 0; i < list.length; i += most)

@@ -384,7 +384,7 @@ export function pad(
       const last = Math.max(0, after);
       if (first + last > 0) out = padDim(out, dim, first, last, value);
     }
-    return out === x ? reshape(x, x.shape) : out;
+    return out.cell === x.cell ? contiguous(out) : out;
   });
 }
 

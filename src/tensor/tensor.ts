@@ -286,7 +286,6 @@ export class Tensor extends Handle {
 }
 
 // The ops, installed by src/methods; see src/methods/types.ts.
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the ops, installed on the prototype
 export interface Tensor extends TensorMethods {}
 
 /** A contiguous copy of a tensor's elements. */

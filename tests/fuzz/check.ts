@@ -119,6 +119,8 @@ export async function check(program: Program, places: readonly Place[]): Promise
       return { failure: null, compared: 0, exact: 0, errors: 0, planHits: 0 };
   const outcome = (failure: Failure | null): Outcome => ({ failure, compared, exact, errors, planHits });
   for (const place of places) {
+    // Where all is exact, float64 has nothing to add.
+    if (place.backend.precision === 'float64' && compared === exact) continue;
     const library = new Library(place);
     try {
       const got = await runProgram(program, library);

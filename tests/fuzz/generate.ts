@@ -1,5 +1,6 @@
 // Draws programs. The model runs along, so that the generator knows shapes, dtypes, aliases and magnitudes, keeps values exact
 // where it can, and gives jumps (comparisons, floor, argmax, relu's kink) exact inputs only.
+import { avoid } from './known.ts';
 import { type Handle, Model, read } from './model.ts';
 import { type Arg, baseOf, defined, type Instr, isRef, type Program, Run, renamed, Thrown } from './program.ts';
 import { Random } from './random.ts';
@@ -582,21 +583,21 @@ class Generator {
             k.shape.every((n, i) => i === d || n === h.shape[i]),
         );
         const parts = [x, ...rng.shuffled(fits).slice(0, rng.int(3))];
-        if (parts.length === 1) parts.push(x);
+        if (parts.length === 1 && avoid.joinOfOne) parts.push(x);
         this.call('cat', [rng.shuffled(parts), d]);
         return;
       }
       case 'stack': {
         const fits = this.pool((k) => this.known(k) && k.dtype === h.dtype && sameShape(k.shape, h.shape));
         const parts = [x, ...rng.shuffled(fits).slice(0, rng.int(3))];
-        if (parts.length === 1) parts.push(x);
+        if (parts.length === 1 && avoid.joinOfOne) parts.push(x);
         this.call('stack', [rng.shuffled(parts), rng.int(rank + 1)]);
         return;
       }
       case 'pad': {
         const sides = Array.from({ length: 2 * rng.between(1, Math.min(rank, 2)) }, () => rng.int(2));
         if (h.dtype === 'bool') return;
-        if (!sides.includes(1)) return;
+        if (avoid.padByNothing && !sides.includes(1)) return;
         this.call('pad', [x, sides, rng.chance(0.5) ? {} : { value: h.dtype === 'float32' ? 0.5 : 1 }]);
       }
     }
@@ -755,7 +756,15 @@ class Generator {
     if (rng.chance(0.25)) options.retainGraph = true;
     if (rng.chance(0.2)) {
       const x = this.choose((h) => h.tape !== null && !h.isLeaf && this.known(h));
-      const g = x && this.choose((h) => this.float(h) && this.known(h) && sameShape(h.shape, this.at(x).shape));
+      const g =
+        x &&
+        this.choose(
+          (h) =>
+            this.float(h) &&
+            this.known(h) &&
+            sameShape(h.shape, this.at(x).shape) &&
+            !(avoid.gradientKept && h.tape !== null),
+        );
       if (x && g) {
         this.emit({ do: 'call', fn: 'backward', args: [x, { ...options, gradient: g }], out: [] });
         return;
@@ -809,7 +818,7 @@ class Generator {
     const x = this.withGrad();
     if (!x) return;
     const g = `${x}.grad`;
-    switch (rng.weighted({ clear: 1.5, use: 2, detach: 0.7, inPlace: 1 })) {
+    switch (rng.weighted({ clear: 1.5, use: 2, detach: 0.7, inPlace: avoid.updateOfGrad ? 0 : 1 })) {
       case 'clear':
         this.emit({ do: 'clearGrad', of: x });
         return;

@@ -1,5 +1,6 @@
 // The model: what programs mean, eagerly and without an engine. Tensors are lists of places in a storage, so that views and
 // in-place updates need no strides; ops are composed of the few in values.ts, so that gradients of every order follow.
+import { avoid } from './known.ts';
 import type { Machine, Reading } from './program.ts';
 import {
   add,
@@ -49,7 +50,7 @@ import {
 interface Storage {
   value: Val;
   handles: number;
-  /** Made by `grad`, which may give views of one another or repeat an element, as PyTorch's does. */
+  /** Not to be updated in place. Made by `grad`, which may give views of one another or repeat an element, as PyTorch's does. */
   shared?: boolean;
 }
 
@@ -229,7 +230,7 @@ const FLOATING: Record<string, Unary> = {
   softplus: (x) =>
     smooth(
       x,
-      (v) => Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v))),
+      (v) => (v > 20 ? v : Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)))),
       () => 1,
       (g) => mul(g, logistic(x)),
     ),
@@ -419,6 +420,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
     for (const x of list) {
       if (x instanceof Handle && x.disposed) fail('DisposedError');
       if (Array.isArray(x)) this.alive(x);
+      else if (typeof x === 'object' && x !== null && !(x instanceof Handle)) this.alive(Object.values(x));
     }
   }
 
@@ -427,7 +429,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
   call(fn: string, args: Args): readonly Handle[] {
     const op = TABLE[fn];
     if (!op) throw new Error(`the model has no ${fn}`);
-    this.alive(args);
+    if (!(avoid.retainGradOfDisposed && fn === 'retainGrad')) this.alive(args);
     const out = op(this, args);
     return Array.isArray(out) ? out : out instanceof Handle ? [out] : out ? [this.fresh(out as Val)] : [];
   }
@@ -612,6 +614,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
     if (!y.tape) return fail('UnsupportedError', 'no graph');
     if (gradient) {
       if (!sameShape(gradient.shape, y.shape)) fail('UnsupportedError', 'gradient shape');
+      if (avoid.gradientKept) gradient.storage.shared = true;
       return { tape: y.tape, gradient: read(gradient) };
     }
     if (y.places.length !== 1) fail('UnsupportedError', 'no scalar');

@@ -544,7 +544,8 @@ describe.each(devices)('training on %s', (name) => {
       }
       for (const [flushes, launches, hits] of counts.slice(2)) {
         expect([flushes, hits]).toEqual([1, 1]);
-        expect(launches).toBeLessThanOrEqual(16);
+        // With fewer than 11 bindings, the update of the last bias and the gradient of the logits take a kernel each.
+        expect(launches).toBeLessThanOrEqual(device.backend.limits.bindings < 11 ? 17 : 16);
       }
       adam.dispose();
       model.dispose();

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import adamCases from '../fixtures/optim/adam.json' with { type: 'json' };
 import rmspropCases from '../fixtures/optim/rmsprop.json' with { type: 'json' };
 import sgdCases from '../fixtures/optim/sgd.json' with { type: 'json' };
-import { devices } from '../setup/devices.ts';
+import { devices, inBrowser } from '../setup/devices.ts';
 import { clean, held, open, tl } from '../setup/open.ts';
 
 type Tensor = tl.Tensor;
@@ -320,6 +320,65 @@ describe.each(devices)('optimizers on %s', (name) => {
       // The first step of Adam moves by the rate.
       expect(await w.toArray()).toEqual([expect.closeTo(0.9, 5), expect.closeTo(1.9, 5)]);
       expect((adam.stateDict().state[0] as { step: number }).step).toBe(1);
+      w.dispose();
+    });
+  });
+
+  it('a step that the device refuses afterwards did not happen', async () => {
+    await clean(device, async () => {
+      const w = leaf([1, 2]);
+      using adam = new Adam([w], { lr: 0.1 });
+      const step = (): Tensor => adam.minimize(() => w.square().sum());
+      const steps = (): number => (adam.stateDict().state[0] as { step: number }).step;
+      const { backend } = device;
+      const submit = backend.submit;
+      const refused = async (): Promise<void> => {
+        // As WebGPU does: what was written to buffers stays, the commands are void.
+        backend.submit = async ({ uploads }) => {
+          await submit.call(backend, { uploads, launches: [] });
+          throw new tl.OutOfMemoryError('no memory left');
+        };
+        try {
+          const loss = step();
+          await new Promise((resolve) => setTimeout(resolve));
+          await expect(loss.item()).rejects.toThrow('no memory left');
+        } finally {
+          backend.submit = submit;
+        }
+      };
+      await refused();
+      step();
+      expect(await w.toArray()).toEqual([expect.closeTo(0.9, 5), expect.closeTo(1.9, 5)]);
+      const before = JSON.stringify(await states(adam));
+      await refused();
+      expect(await w.toArray()).toEqual([expect.closeTo(0.9, 5), expect.closeTo(1.9, 5)]);
+      expect(JSON.stringify(await states(adam))).toBe(before);
+      expect(steps()).toBe(1);
+      step();
+      expect(steps()).toBe(2);
+      expect(await w.toArray()).toEqual([expect.closeTo(0.8, 3), expect.closeTo(1.8, 3)]);
+      w.dispose();
+      await device.sync();
+    });
+  });
+
+  it.skipIf(inBrowser)('losses that were taken back are not freed again by the collector', async () => {
+    await clean(device, async () => {
+      const w = leaf([1, 2, 3]);
+      using sgd = new SGD([w], { lr: 0.01 });
+      const step = (): Tensor => sgd.minimize(() => w.square().sum());
+      step();
+      await device.sync();
+      const before = held(device);
+      for (let i = 0; i < 50; i++) step();
+      const { gc } = globalThis as { gc?: () => void };
+      for (let i = 0; i < 3; i++) {
+        gc?.();
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      await device.sync();
+      expect(held(device)).toEqual(before);
+      expect(await step().item()).toBeGreaterThan(0);
       w.dispose();
     });
   });

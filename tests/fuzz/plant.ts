@@ -1,0 +1,290 @@
+// node tests/setup/run.mjs tests/fuzz/plant.ts [--count N] [--seed S] [--only TEXT] [--jobs J]
+// Plants bugs in copies of the library, one each, and counts how many programs the fuzzer needs to find them.
+import { spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+interface Bug {
+  readonly name: string;
+  /** Replacements in source files; each text must be there exactly once. */
+  readonly edits: readonly (readonly [file: string, from: string, to: string])[];
+}
+
+const PLAN = 'engine/plan.ts';
+const ENGINE = 'engine/engine.ts';
+const FUSION = 'engine/fusion.ts';
+
+const BUGS: readonly Bug[] = [
+  {
+    name: 'a buffer is donated or reused while it is still read later',
+    edits: [[PLAN, 'lastUse.get(v) === i &&', 'lastUse.get(v)! >= i &&']],
+  },
+  {
+    name: 'a buffer is donated although the kernel reads it at other places too',
+    edits: [[PLAN, 'const own = kernel.inputs.every(', 'const own = kernel.inputs.some(']],
+  },
+  {
+    name: 'a buffer of another size is donated',
+    edits: [[PLAN, '        sizeOfValue(f.values[b]!) === sizeOfValue(to) &&\n', '']],
+  },
+  {
+    name: 'a slot goes back before its first reader',
+    edits: [[PLAN, 'for (const v of f.values) lastUse.set(v, i);', 'for (const v of f.values) if (!lastUse.has(v)) lastUse.set(v, i);']],
+  },
+  {
+    name: 'a slot is given out twice',
+    edits: [[PLAN, 'this.free.splice(this.free.indexOf(best), 1);', '']],
+  },
+  {
+    name: 'an external that is still held is overwritten',
+    edits: [
+      [
+        ENGINE,
+        '(n): External => ({ dtype: n.dtype, size: n.size, dying: n.holders === 0 && n.owned }),',
+        '(n): External => ({ dtype: n.dtype, size: n.size, dying: n.owned }),',
+      ],
+    ],
+  },
+  {
+    name: 'a cached plan runs with the scalars of its first run',
+    edits: [
+      [
+        ENGINE,
+        'scalars: step.scalars.map((s) => nodes[s.node]!.operation!.scalars[s.slot]!),',
+        'scalars: ((step as { old?: number[] }).old ??= step.scalars.map((s) => nodes[s.node]!.operation!.scalars[s.slot]!)),',
+      ],
+    ],
+  },
+  {
+    name: 'the key of a plan lacks what is live',
+    edits: [[ENGINE, `\${node.holders > 0 ? '!' : ' '}`, '']],
+  },
+  {
+    name: 'the key of a plan lacks what dies',
+    edits: [[ENGINE, `\${input.holders === 0 && input.owned ? '~' : ''}`, '']],
+  },
+  {
+    name: 'the key of a plan mixes up externals',
+    edits: [[ENGINE, `key += \` \${input.mark}\${access.mode`, `key += \` \${input.mark < 0 ? 'x' : input.mark}\${access.mode`]],
+  },
+  {
+    name: 'the key of a plan lacks the offsets of views',
+    edits: [[ENGINE, `\${access.strides.join()}+\${access.offset}`, `\${access.strides.join()}`]],
+  },
+  {
+    name: 'a value that only another kernel reads is not written',
+    edits: [[FUSION, 'm.item.live || (this.consumers.get(m.item.id) ?? []).some((id) => !own.has(id))', 'm.item.live']],
+  },
+  {
+    name: 'kernels that need each other are joined (no check for cycles)',
+    edits: [[FUSION, ' || this.cycle(producer, reader)', '']],
+  },
+  {
+    name: 'a map is inlined through a view without its offset',
+    edits: [[FUSION, 'offset: a!.offset + start.reduce((sum, c, k) => sum + c * inner[k]!, 0),', 'offset: a!.offset,']],
+  },
+  {
+    name: 'a map is inlined through a view that crosses its rows',
+    edits: [[FUSION, ' || reach.some((c, k) => c >= sizes[k]!)', '']],
+  },
+  {
+    name: 'reads of one buffer at two offsets are taken for one',
+    edits: [[FUSION, '  a.offset === b.offset &&\n', '']],
+  },
+  {
+    name: 'an epilogue reads a producer at its own index despite an offset',
+    edits: [[FUSION, ` || access.offset !== 0) return null;`, `) return null;`]],
+  },
+  {
+    name: 'an epilogue sees the summand in place of the sum',
+    edits: [[FUSION, 'values.set(item.id, result(reductions.length - 1, item.dtype));', 'values.set(item.id, expr!);']],
+  },
+  {
+    name: 'positions are inlined through a transpose',
+    edits: [[FUSION, 'return producer.usesPosition && !isIdentity(dims) ? null : dims;', 'return dims;']],
+  },
+  {
+    name: 'dims are merged that the output does not walk alike',
+    edits: [
+      [
+        FUSION,
+        "    lists.push(o.level === 'element' ? o.strides : [...o.strides, ...new Array<number>(kernel.inner).fill(0)]);",
+        '    void o;',
+      ],
+    ],
+  },
+  {
+    name: 'an update through a view is dropped',
+    edits: [['ops/assign.ts', ': through(x, expand(filled, x.shape));', ': before;']],
+  },
+  {
+    name: 'an update through a view forgets its offset',
+    edits: [['ops/assign.ts', 'const scalars = [x.view.offset];', 'const scalars = [0];']],
+  },
+  {
+    name: 'an update takes over storage that shows the value in another order',
+    edits: [['ops/assign.ts', 'if (whole(value) && sameShape', 'if (value.size === value.node.size && sameShape']],
+  },
+  {
+    name: 'views do not see updates',
+    edits: [
+      ['ops/record.ts', "import { fromNode, Tensor } from '../tensor/tensor.ts';", "import { Cell, fromNode, Tensor } from '../tensor/tensor.ts';"],
+      ['ops/record.ts', 'new Tensor(x.device, x.cell, view, null)', 'new Tensor(x.device, new Cell(x.node), view, null)'],
+    ],
+  },
+  {
+    name: 'permute keeps the strides where they were',
+    edits: [['ops/structure.ts', 'strides: order.map((d) => x.view.strides[d]!),\n    offset', 'strides: x.view.strides,\n    offset']],
+  },
+  {
+    name: 'broadcasting is undone over the wrong dims',
+    edits: [['ops/structure.ts', 'filter((d) => d < lead ||', 'filter((d) => d >= x.ndim - lead ||']],
+  },
+  {
+    name: 'the tape does not hold what it saved',
+    edits: [
+      ['tensor/tape.ts', '    for (const s of saved) s?.node.hold();\n    output?.node.hold();\n', ''],
+      ['tensor/tape.ts', '    for (const s of this.saved) s?.node.release();\n    this.output?.node.release();\n', ''],
+    ],
+  },
+  {
+    name: 'a saved value follows in-place updates',
+    edits: [
+      [
+        'ops/record.ts',
+        'const saved = (t: Tensor): Saved => ({ node: t.node, view: t.view, tape: t.tape });',
+        'const saved = ({ cell, view, tape }: Tensor): Saved => ({ get node() { return cell.node; }, view, tape });',
+      ],
+    ],
+  },
+  {
+    name: 'a second backward does not add to the gradient',
+    edits: [['autograd/grad.ts', 'before ? add(before, g) : g', 'g']],
+  },
+  {
+    name: 'gradients of a tensor used twice are not added up',
+    edits: [['autograd/reverse.ts', 'gradients.set(tape, known ? add(known, g) : g);', 'gradients.set(tape, known ?? g);']],
+  },
+  {
+    name: 'retainGraph is ignored',
+    edits: [['autograd/reverse.ts', 'if (!options.retainGraph) for', 'for']],
+  },
+  {
+    name: 'the end of a scope disposes what was kept',
+    edits: [['tensor/scope.ts', '    frame.handles.delete(tensor);\n', '']],
+  },
+  {
+    name: 'the end of a scope disposes the last of several results',
+    edits: [['tensor/scope.ts', 'close(frame, tensorsIn(out));', 'close(frame, new Set([...tensorsIn(out)].slice(0, 2)));']],
+  },
+  {
+    name: 'an inner scope hands its result to nobody',
+    edits: [['tensor/scope.ts', '      parent.handles.add(t);\n', '']],
+  },
+];
+
+const root = resolve(fileURLToPath(new URL('../..', import.meta.url)));
+const { values: args } = parseArgs({
+  options: {
+    count: { type: 'string', default: '10000' },
+    seed: { type: 'string', default: '1' },
+    only: { type: 'string', default: '' },
+    jobs: { type: 'string', default: '2' },
+  },
+});
+
+/** A copy of the library and the fuzzer with a bug in it. */
+function plant(bug: Bug | null): string {
+  const folder = mkdtempSync(join(tmpdir(), 'tensorloom-fuzz-'));
+  for (const part of ['src', 'shaders', 'tests/fuzz', 'tests/setup']) cpSync(join(root, part), join(folder, part), { recursive: true });
+  for (const file of ['package.json', 'tsconfig.json']) cpSync(join(root, file), join(folder, file));
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+  for (const [file, from, to] of bug?.edits ?? []) {
+    const path = join(folder, 'src', file);
+    const text = readFileSync(path, 'utf8');
+    const places = text.split(from).length - 1;
+    if (places !== 1) {
+      rmSync(folder, { recursive: true });
+      throw new Error(`plant: "${bug!.name}" looks for a text that is ${places} times in src/${file}:\n${from}`);
+    }
+    writeFileSync(path, text.replace(from, () => to));
+  }
+  return folder;
+}
+
+interface Found {
+  readonly programs: number | null;
+  readonly seconds: number;
+  readonly how: string;
+}
+
+/** Runs the fuzzer in a copy until it finds something. */
+function hunt(folder: string): Promise<Found> {
+  const start = performance.now();
+  const child = spawn(
+    process.execPath,
+    [
+      '--import',
+      'tsx',
+      '--import',
+      join(folder, 'tests/setup/wgsl.mjs'),
+      join(folder, 'tests/fuzz/run.ts'),
+      ...['--devices', 'reference,cpu', '--seed', args.seed, '--count', args.count, '--brief'],
+    ],
+    { cwd: folder, env: { ...process.env, TENSORLOOM_WEBGPU: 'none' } },
+  );
+  let text = '';
+  let late = false;
+  child.stdout.on('data', (d) => {
+    text += d;
+  });
+  child.stderr.on('data', (d) => {
+    text += d;
+  });
+  const clock = setTimeout(() => {
+    late = true;
+    child.kill('SIGKILL');
+  }, 1_200_000);
+  return new Promise((done) => {
+    child.on('exit', (code) => {
+      clearTimeout(clock);
+      const seconds = (performance.now() - start) / 1000;
+      const last = /(\d+) passed, (\d+) failed/.exec(text);
+      const failure = /^FAILED seed \d+ on ([^(]+) \((\w+)\)/m.exec(text);
+      if (code === 0) done({ programs: null, seconds, how: 'not found' });
+      else if (failure && last) done({ programs: Number(last[1]) + 1, seconds, how: `${failure[2]} on ${failure[1]}` });
+      else done({ programs: null, seconds, how: late ? 'hangs' : `crash: ${text.trim().split('\n').slice(-3).join(' ')}` });
+    });
+  });
+}
+
+const chosen = BUGS.filter((b) => b.name.includes(args.only));
+// All texts are looked for before anything runs.
+for (const bug of BUGS) rmSync(plant(bug), { recursive: true });
+const results = new Map<Bug, Found>();
+const queue = [...chosen];
+async function worker(): Promise<void> {
+  for (let bug = queue.shift(); bug; bug = queue.shift()) {
+    const folder = plant(bug);
+    try {
+      const found = await hunt(folder);
+      results.set(bug, found);
+      console.error(`${found.programs ?? '-'} programs, ${found.seconds.toFixed(0)} s: ${bug.name} (${found.how})`);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+}
+await Promise.all(Array.from({ length: Math.max(1, Number(args.jobs)) }, worker));
+
+console.log('\n| planted bug | programs until found | seconds | how |\n|---|---|---|---|');
+for (const bug of chosen) {
+  const r = results.get(bug)!;
+  console.log(`| ${bug.name} | ${r.programs ?? 'not found'} | ${r.seconds.toFixed(1)} | ${r.how} |`);
+}
+const missed = chosen.filter((b) => results.get(b)!.programs === null);
+console.log(`${chosen.length - missed.length} found, ${missed.length} not found`);
+process.exitCode = missed.length > 0 ? 1 : 0;
