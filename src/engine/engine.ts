@@ -50,6 +50,8 @@ export class Engine {
   private readonly plans = new Map<string, Plan>();
   private readonly checks: string[] = [];
   private peakBytes = 0;
+  /** What the device said of a flush after it was submitted, until somebody awaits. */
+  private refused: Error | null = null;
 
   constructor(readonly backend: Backend) {}
 
@@ -237,6 +239,7 @@ export class Engine {
       for (const node of undo.spent) node.release();
     };
     later.then(settled, (error: unknown) => {
+      this.refused = appended(error, undo.nodes[0]?.label ?? 'flush');
       this.undo(undo, error);
       this.revert(undo.assignments);
       settled();
@@ -359,7 +362,10 @@ export class Engine {
     node.hold();
     try {
       if (node.pending) this.flush();
-      if (node.error) throw node.error;
+      if (node.error) {
+        this.refused = null;
+        throw node.error;
+      }
       return node.host ? null : read(node.buffer!);
     } finally {
       node.release();
@@ -371,7 +377,11 @@ export class Engine {
     return data;
   }
 
+  /** Reports what went wrong since the last await. */
   private check(status: number): void {
+    const { refused } = this;
+    this.refused = null;
+    if (refused) throw refused;
     if (status === 0) return;
     const op = this.checks[status - 1] ?? 'an op';
     throw new IndexError(

@@ -50,11 +50,9 @@ class Slots {
 }
 
 /** The input whose buffer an output may take over: one that dies here and is read only where the output writes. */
-function donor(kernel: Kernel, output: Output, size: number, fits: (binding: number) => boolean): number | null {
+function donor(kernel: Kernel, output: Output, candidates: readonly number[]): number | null {
   if (kernel.kind !== 'map' || output.level !== 'element') return null;
-  const candidates = new Set(kernel.inputs.map((i) => i.binding));
   for (const binding of candidates) {
-    if (!fits(binding)) continue;
     const own = kernel.inputs.every(
       ({ binding: b, access }) =>
         b !== binding ||
@@ -62,7 +60,7 @@ function donor(kernel: Kernel, output: Output, size: number, fits: (binding: num
           access.offset === output.offset &&
           access.strides.every((s, d) => s === output.strides[d])),
     );
-    if (own && size > 0) return binding;
+    if (own) return binding;
   }
   return null;
 }
@@ -108,9 +106,13 @@ export function makePlan(
       const free = (b: number): boolean =>
         !outputs.has(b) &&
         dies(f.values[b]!, i) &&
+        sizeOfValue(to) > 0 &&
         sizeOfValue(f.values[b]!) === sizeOfValue(to) &&
         ![...taken.values()].includes(b);
-      const b = fusion ? donor(f.kernel, o, sizeOfValue(to), free) : null;
+      // What comes from outside first: state that is updated keeps its buffer, and temporaries have slots anyway.
+      const candidates = [...new Set(f.kernel.inputs.map((x) => x.binding))].filter(free);
+      candidates.sort((x, y) => Number(f.values[x]! >= 0) - Number(f.values[y]! >= 0));
+      const b = fusion ? donor(f.kernel, o, candidates) : null;
       if (b === null) place.set(to, slots.take(sizeOfValue(to) * ELEMENT_BYTES));
       else {
         taken.set(o.binding, b);

@@ -76,6 +76,9 @@ function pair(a: Operand, b: Operand): [Expr, Expr] {
   return [a, typeof b === 'number' ? constant(b, a.dtype) : b];
 }
 
+type Infix = (a: Operand, b: Operand) => Expr;
+type Prefix = (x: Expr) => Expr;
+
 const arithmetic =
   (op: BinaryOp) =>
   (a: Operand, b: Operand): Expr => {
@@ -107,48 +110,48 @@ export const index = (dim: number): Expr => leaf('index', 'int32', dim);
 export const position: Expr = leaf('position', 'int32', 0);
 export const result = (reduction: number, dtype: DType): Expr => leaf('result', dtype, reduction);
 
-export const add = arithmetic('add');
-export const sub = arithmetic('sub');
-export const mul = arithmetic('mul');
-export const div = arithmetic('div');
-export const max = arithmetic('max');
-export const min = arithmetic('min');
-export const and = arithmetic('and');
-export const or = arithmetic('or');
-export const xor = arithmetic('xor');
-export const shl = arithmetic('shl');
-export const shr = arithmetic('shr');
-export const eq = comparison('eq');
-export const ne = comparison('ne');
-export const lt = comparison('lt');
-export const le = comparison('le');
+export const add: Infix = arithmetic('add');
+export const sub: Infix = arithmetic('sub');
+export const mul: Infix = arithmetic('mul');
+export const div: Infix = arithmetic('div');
+export const max: Infix = arithmetic('max');
+export const min: Infix = arithmetic('min');
+export const and: Infix = arithmetic('and');
+export const or: Infix = arithmetic('or');
+export const xor: Infix = arithmetic('xor');
+export const shl: Infix = arithmetic('shl');
+export const shr: Infix = arithmetic('shr');
+export const eq: Infix = comparison('eq');
+export const ne: Infix = comparison('ne');
+export const lt: Infix = comparison('lt');
+export const le: Infix = comparison('le');
 export const gt = (a: Operand, b: Operand): Expr => lt(b, a);
 export const ge = (a: Operand, b: Operand): Expr => le(b, a);
-export const neg = unary('neg');
-export const abs = unary('abs');
-export const floor = unary('floor');
-export const ceil = unary('ceil');
-export const trunc = unary('trunc');
+export const neg: Prefix = unary('neg');
+export const abs: Prefix = unary('abs');
+export const floor: Prefix = unary('floor');
+export const ceil: Prefix = unary('ceil');
+export const trunc: Prefix = unary('trunc');
 /** To the nearest integer, halves to even. */
-export const round = unary('round');
-export const sqrt = unary('sqrt');
+export const round: Prefix = unary('round');
+export const sqrt: Prefix = unary('sqrt');
 /** Logical for bools, bitwise for integers. */
-export const not = unary('not');
-export const exp = unary('exp');
-export const expm1 = unary('expm1');
-export const log = unary('log');
-export const log1p = unary('log1p');
-export const log2 = unary('log2');
-export const sin = unary('sin');
-export const cos = unary('cos');
-export const tan = unary('tan');
-export const asin = unary('asin');
-export const acos = unary('acos');
-export const atan = unary('atan');
-export const sinh = unary('sinh');
-export const cosh = unary('cosh');
-export const tanh = unary('tanh');
-export const erf = unary('erf');
+export const not: Prefix = unary('not');
+export const exp: Prefix = unary('exp');
+export const expm1: Prefix = unary('expm1');
+export const log: Prefix = unary('log');
+export const log1p: Prefix = unary('log1p');
+export const log2: Prefix = unary('log2');
+export const sin: Prefix = unary('sin');
+export const cos: Prefix = unary('cos');
+export const tan: Prefix = unary('tan');
+export const asin: Prefix = unary('asin');
+export const acos: Prefix = unary('acos');
+export const atan: Prefix = unary('atan');
+export const sinh: Prefix = unary('sinh');
+export const cosh: Prefix = unary('cosh');
+export const tanh: Prefix = unary('tanh');
+export const erf: Prefix = unary('erf');
 export const atan2 = (y: Operand, x: Operand): Expr => node('atan2', 'float32', ...pair(y, x));
 export const pow = (x: Operand, y: Operand): Expr => node('pow', 'float32', ...pair(x, y));
 /** C's fmod: exact remainder with the sign of the dividend; floats only. */

@@ -1,8 +1,9 @@
 import * as autograd from '../autograd/methods.ts';
 import * as ops from '../ops/methods.ts';
+import * as overloads from '../ops/overloads.ts';
 import { Tensor } from '../tensor/tensor.ts';
 
-for (const [name, op] of Object.entries({ ...ops, ...autograd })) {
+for (const [name, op] of Object.entries({ ...ops, ...overloads, ...autograd })) {
   if (name in Tensor.prototype) throw new Error(`the op ${name} would hide a member of Tensor`);
   Object.defineProperty(Tensor.prototype, name, {
     value(this: Tensor, ...rest: unknown[]): unknown {

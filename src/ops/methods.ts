@@ -9,9 +9,7 @@ export {
   argmin,
   logSoftmax,
   logsumexp,
-  max,
   mean,
-  min,
   softmax,
   std,
   variance as var,
@@ -41,4 +39,3 @@ export {
   unbind,
   unsqueeze,
 } from './structure.ts';
-export { to } from './transfer.ts';

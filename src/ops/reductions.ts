@@ -118,6 +118,12 @@ export interface ValuesIndices {
   readonly indices: Tensor;
 }
 
+/** Options of reductions over one dim that has to be named. */
+export interface DimOptions {
+  readonly dim: number;
+  readonly keepDim?: boolean | undefined;
+}
+
 function pick(op: 'max' | 'min', x: Tensor, dim: number, keepDim: boolean): ValuesIndices {
   const d = normalizeDim(op, dim, x.ndim);
   return compose(op, () => {
@@ -132,28 +138,16 @@ function pick(op: 'max' | 'min', x: Tensor, dim: number, keepDim: boolean): Valu
 /** The largest element of all (`torch.max`); ties share the gradient. */
 export function max(x: Tensor): Tensor;
 /** The largest elements along a dim and their indices; the gradient goes to the returned index. */
-export function max(
-  x: Tensor,
-  options: { readonly dim: number; readonly keepDim?: boolean | undefined },
-): ValuesIndices;
-export function max(
-  x: Tensor,
-  options?: { readonly dim: number; readonly keepDim?: boolean | undefined },
-): Tensor | ValuesIndices {
+export function max(x: Tensor, options: DimOptions): ValuesIndices;
+export function max(x: Tensor, options?: DimOptions): Tensor | ValuesIndices {
   return options ? pick('max', x, options.dim, options.keepDim ?? false) : compose('max', () => amax(x));
 }
 
 /** The smallest element of all (`torch.min`); ties share the gradient. */
 export function min(x: Tensor): Tensor;
 /** The smallest elements along a dim and their indices; the gradient goes to the returned index. */
-export function min(
-  x: Tensor,
-  options: { readonly dim: number; readonly keepDim?: boolean | undefined },
-): ValuesIndices;
-export function min(
-  x: Tensor,
-  options?: { readonly dim: number; readonly keepDim?: boolean | undefined },
-): Tensor | ValuesIndices {
+export function min(x: Tensor, options: DimOptions): ValuesIndices;
+export function min(x: Tensor, options?: DimOptions): Tensor | ValuesIndices {
   return options ? pick('min', x, options.dim, options.keepDim ?? false) : compose('min', () => amin(x));
 }
 

@@ -77,21 +77,27 @@ async function copy(name, folder) {
 /** @param {string} folder */
 async function checkTypes(folder) {
   await copy('types.mts', folder);
-  for (const kind of /** @type {const} */ (['Node16', 'Bundler'])) {
+  /** @param {'Node16' | 'Bundler'} resolution @param {ts.CompilerOptions} more */
+  const check = (resolution, more) => {
     const program = ts.createProgram([join(folder, 'types.mts')], {
       strict: true,
       noEmit: true,
-      skipLibCheck: true,
       target: ts.ScriptTarget.ES2022,
-      module: kind === 'Node16' ? ts.ModuleKind.Node16 : ts.ModuleKind.ESNext,
-      moduleResolution: ts.ModuleResolutionKind[kind],
-      types: [],
+      module: resolution === 'Node16' ? ts.ModuleKind.Node16 : ts.ModuleKind.ESNext,
+      moduleResolution: ts.ModuleResolutionKind[resolution],
+      ...more,
     });
     const wrong = ts.getPreEmitDiagnostics(program).map(({ file, start = 0, messageText }) => {
       const line = file ? file.getLineAndCharacterOfPosition(start).line + 1 : 0;
       return `${file?.fileName}:${line}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`;
     });
-    assert.deepEqual(wrong, [], `types with moduleResolution ${kind}`);
+    assert.deepEqual(wrong, [], `types with moduleResolution ${resolution}`);
+  };
+  for (const resolution of /** @type {const} */ (['Node16', 'Bundler'])) {
+    check(resolution, { skipLibCheck: true, types: [] });
+    // The declarations themselves, with the types that they mention.
+    const lib = ['lib.es2022.d.ts', 'lib.dom.d.ts', 'lib.esnext.disposable.d.ts'];
+    check(resolution, { lib, types: ['@webgpu/types'], typeRoots: [join(root, 'node_modules')] });
   }
   console.log('types: correct with moduleResolution node16 and bundler');
 }

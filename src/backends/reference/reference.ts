@@ -316,7 +316,7 @@ function runMatmul(run: Interpreter, kernel: MatmulKernel): void {
 export class ReferenceBackend implements Backend {
   readonly name = 'reference';
   readonly description: string;
-  readonly limits = { bindings: 64, bufferBytes: 2 ** 31 };
+  readonly limits: BackendLimits = { bindings: 64, bufferBytes: 2 ** 31 };
   private nextId = 1;
   private bytes = 0;
   private buffers = 0;

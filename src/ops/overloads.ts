@@ -1,0 +1,3 @@
+// Methods whose types `methods/types.ts` writes out, because a mapped type sees only the last overload of a function.
+export { max, min } from './reductions.ts';
+export { to } from './transfer.ts';
