@@ -33,16 +33,17 @@ export function load(app) {
     // The one function whose own name is a reserved word.
     documented.set('var', documented.get('variance') ?? []);
     for (const tensor of declarations(project, ReflectionKind.Class).filter(isTensor))
-      for (const member of tensor.children ?? [])
-        if (member.kind === ReflectionKind.Property && toSignatures(project, member, ReflectionKind.Method)) {
-          const functions = documented.get(member.name) ?? [];
-          const signatures = member.signatures ?? [];
-          signatures.forEach((signature, i) => {
-            const fn = functions.at(i - signatures.length);
-            signature.comment ??= fn?.comment?.clone();
-            spreadRest(project, signature, fn?.parameters?.slice(1) ?? []);
-          });
-        }
+      for (const member of tensor.children ?? []) {
+        if (member.kind === ReflectionKind.Property) toSignatures(project, member, ReflectionKind.Method);
+        if (member.kind !== ReflectionKind.Method) continue;
+        const functions = documented.get(member.name) ?? [];
+        const signatures = member.signatures ?? [];
+        signatures.forEach((signature, i) => {
+          const fn = functions.at(i - signatures.length);
+          signature.comment ??= fn?.comment?.clone();
+          spreadRest(project, signature, fn?.parameters?.slice(1) ?? []);
+        });
+      }
   });
 }
 
@@ -58,16 +59,16 @@ const isTensor = ({ name, extendedTypes }) =>
   name === 'Tensor' || (extendedTypes ?? []).some((type) => type instanceof ReferenceType && type.name === 'Tensor');
 
 /**
- * Turns a value of function type into a function or method, and says whether it was one.
+ * Turns a value of function type into a function or method.
  * @param {import('typedoc').ProjectReflection} project
  * @param {import('typedoc').DeclarationReflection} reflection
  * @param {import('typedoc').ReflectionKind} kind
  */
 function toSignatures(project, reflection, kind) {
-  if (!(reflection.type instanceof ReflectionType)) return false;
+  if (!(reflection.type instanceof ReflectionType)) return;
   const literal = reflection.type.declaration;
   const { signatures } = literal;
-  if (!signatures || literal.children) return false;
+  if (!signatures || literal.children) return;
   literal.signatures = undefined;
   project.removeReflection(literal);
   for (const signature of signatures) {
@@ -79,7 +80,6 @@ function toSignatures(project, reflection, kind) {
   reflection.type = undefined;
   reflection.signatures = signatures;
   reflection.kind = kind;
-  return true;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { gpu, hasWebGPU, inBrowser } from './setup/devices.ts';
+import { defaultLimits, gpu, hasWebGPU, inBrowser } from './setup/devices.ts';
 
 const doubling = /* wgsl */ `
 @group(0) @binding(0) var<storage, read_write> numbers: array<f32>;
@@ -20,6 +20,14 @@ describe('the test environment', () => {
     } finally {
       device.destroy();
     }
+  });
+
+  test.runIf(hasWebGPU && defaultLimits)('has devices of default limits where they are asked for', async () => {
+    const adapter = await (await gpu()).requestAdapter();
+    const device = await adapter?.requestDevice({ requiredLimits: { maxStorageBuffersPerShaderStage: 9 } });
+    expect(device?.limits.maxStorageBuffersPerShaderStage).toBe(8);
+    expect(device?.limits.maxStorageBufferBindingSize).toBe(2 ** 27);
+    device?.destroy();
   });
 
   test('has a garbage collector to call', () => {

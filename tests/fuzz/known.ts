@@ -2,15 +2,15 @@
 // that show it are not made; set it to false to have them again.
 export const avoid = {
   /** `cat` and `stack` of one tensor give a view of it, where PyTorch copies. */
-  joinOfOne: true,
+  joinOfOne: false,
   /** `pad` by nothing gives a view. */
-  padByNothing: true,
+  padByNothing: false,
   /** `.grad` may repeat an element or share its storage with another `.grad`, so that it cannot be updated in place. */
-  updateOfGrad: true,
+  updateOfGrad: false,
   /** `backward({ gradient })` keeps the caller's tensor as `.grad`, with its place on the tape. */
-  gradientKept: true,
+  gradientKept: false,
   /** `grad` with respect to a result whose graph was used before goes on through it. */
-  usedTarget: true,
+  usedTarget: false,
   /** `retainGrad` takes disposed tensors. */
-  retainGradOfDisposed: true,
+  retainGradOfDisposed: false,
 };

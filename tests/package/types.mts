@@ -21,7 +21,10 @@ const values: Float32Array | Int32Array | Uint32Array | Uint8Array = await a.dat
 const model = new tl.nn.Sequential(new tl.nn.Linear(2, 2), new tl.nn.ReLU());
 const adam = new tl.optim.Adam(model.parameters(), { lr: 1e-3 });
 const free: tl.Tensor = sum(relu(a));
-console.log(device.name, grad, values, adam.lr, free);
+const largest: tl.Tensor = a.max();
+const places: tl.Tensor = a.max({ dim: 1 }).indices.to('int32');
+const moved: Promise<tl.Tensor> = a.to(device);
+console.log(device.name, grad, values, adam.lr, free, largest, places, moved);
 
 // @ts-expect-error: there is no such option
 new tl.optim.Adam(model.parameters(), { learningRate: 1e-3 });

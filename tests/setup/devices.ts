@@ -29,6 +29,9 @@ function chooseDevices(): TestedDevice[] {
   return all.filter((device) => (device !== 'webgpu' || hasWebGPU) && (named?.includes(device) ?? true));
 }
 
+/** Whether devices get no more than WebGPU's default limits: `TENSORLOOM_LIMITS=default`. */
+export const defaultLimits: boolean = variables.TENSORLOOM_LIMITS === 'default';
+
 let found: Promise<GPU> | undefined;
 
 /**
@@ -36,13 +39,11 @@ let found: Promise<GPU> | undefined;
  * one for the whole process, and it is kept: Dawn would take its devices along when collected.
  */
 export function gpu(): Promise<GPU> {
-  found ??= (inBrowser ? browserGPU() : nodeGPU()).then((entry) =>
-    variables.TENSORLOOM_LIMITS === 'default' ? modest(entry) : entry,
-  );
+  found ??= (inBrowser ? browserGPU() : nodeGPU()).then((entry) => (defaultLimits ? modest(entry) : entry));
   return found;
 }
 
-/** `TENSORLOOM_LIMITS=default`: devices get the limits that WebGPU guarantees everywhere, whatever is asked for. */
+/** Devices get the limits that WebGPU guarantees everywhere, whatever is asked for. */
 function modest(entry: GPU): GPU {
   return {
     requestAdapter: async (options?: GPURequestAdapterOptions) => {
