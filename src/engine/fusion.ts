@@ -319,6 +319,8 @@ const LONGEST = 1000;
 
 interface Limits {
   readonly bindings: number;
+  /** Take it that dying inputs will be overwritten, which saves bindings; whether they can be is only known afterwards. */
+  readonly countInPlace: boolean;
 }
 
 /** Decides which maps are written into their readers (rule 1), and writes them there. */
@@ -546,7 +548,23 @@ class Clusters {
   /** Values that a kernel for the cluster would bind. */
   private fits(c: Cluster): boolean {
     if (c.members.reduce((sum, m) => sum + m.item.cost, 0) > LONGEST) return false;
-    return this.inputsOf(c).size + this.outputsOf(c).length <= this.limits.bindings;
+    const outputs = this.outputsOf(c).length;
+    const inPlace = this.limits.countInPlace ? Math.min(outputs, this.donors(c)) : 0;
+    return this.inputsOf(c).size + outputs - inPlace <= this.limits.bindings;
+  }
+
+  /** Dying externals of a map that it reads at its own index only: outputs that take them over share their binding. */
+  private donors(c: Cluster): number {
+    if (c.matmul || c.inner > 0) return 0;
+    const size = sizeOf(c.domain);
+    const shared = new Map<number, boolean>();
+    for (const { item } of c.members)
+      for (const { source, access } of item.reads) {
+        if (source >= 0 || !this.externals[~source]!.dying || this.externals[~source]!.size !== size) continue;
+        const own = matchDims(outputShape(item), access, item.space, false) !== null;
+        shared.set(source, own && shared.get(source) !== false);
+      }
+    return [...shared.values()].filter(Boolean).length;
   }
 
   private inputsOf(c: Cluster): Set<number> {

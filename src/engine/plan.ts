@@ -86,7 +86,28 @@ export function makePlan(
   backend: Backend,
   fusion: boolean,
 ): Plan {
-  const fused = fuse(pending, externals, backend.limits, fusion);
+  const { bindings } = backend.limits;
+  const attempt = (countInPlace: boolean): Draft =>
+    draft(fuse(pending, externals, { bindings, countInPlace }, fusion), pending, sizes, externals, fusion);
+  let made = attempt(true);
+  if (fusion && made.steps.some(({ kernel }) => kernel.bindings > bindings)) made = attempt(false);
+  const steps = made.steps.map(({ kernel, ...step }): Step => ({ program: backend.prepare(kernel), ...step }));
+  return { ...made, steps, had: new Map() };
+}
+
+/** A plan whose kernels are not prepared yet. */
+interface Draft extends Omit<Plan, 'steps' | 'had'> {
+  readonly steps: readonly (Omit<Step, 'program'> & { readonly kernel: Kernel })[];
+}
+
+/** Gives every value a place, and orders what happens to memory. */
+function draft(
+  fused: readonly FusedKernel[],
+  pending: readonly Pending[],
+  sizes: readonly number[],
+  externals: readonly External[],
+  fusion: boolean,
+): Draft {
   const lastUse = new Map<Value, number>();
   fused.forEach((f, i) => {
     for (const v of f.values) lastUse.set(v, i);
@@ -97,7 +118,7 @@ export function makePlan(
   const slots = new Slots();
   const place = new Map<Value, number>();
   const placeOf = (v: Value): number => place.get(v) ?? v;
-  const steps = fused.map((f: FusedKernel, i): Step => {
+  const steps = fused.map((f: FusedKernel, i) => {
     const taken = new Map<number, number>();
     const outputs = new Set(f.kernel.outputs.map((o) => o.binding));
     const writes = f.kernel.outputs.map((o) => f.values[o.binding]!);
@@ -122,20 +143,16 @@ export function makePlan(
     const { kernel, values } = rebind(f.kernel, f.values, taken);
     const given = new Set([...taken.values()].map((b) => f.values[b]!));
     for (const v of f.values) if (v >= 0 && dies(v, i) && !given.has(v) && placeOf(v) >= 0) slots.give(placeOf(v));
-    return {
-      program: backend.prepare(kernel),
-      places: values.map(placeOf),
-      scalars: f.scalars,
-      label: f.label,
-      writes,
-    };
+    return { kernel, places: values.map(placeOf), scalars: f.scalars, label: f.label, writes };
   });
   const results = pending.flatMap((p, node) => (p.live ? [{ node, place: placeOf(node) }] : []));
-  return { steps, slots: slots.bytes, results, had: new Map() };
+  return { steps, slots: slots.bytes, results };
 }
 
-const megabytes = (bytes: number): string =>
-  bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+const megabytes = (bytes: number): string => {
+  if (bytes < 1e3) return `${bytes} B`;
+  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+};
 
 /** The plan for people: a line a kernel, with what was fused into it and what it writes. */
 export function showPlan(plan: Plan, sizes: readonly number[]): string {
@@ -148,7 +165,9 @@ export function showPlan(plan: Plan, sizes: readonly number[]): string {
     return `${String(i + 1).padStart(3)}. ${s.label}: writes ${megabytes(written)}${inPlace}\n     ${showKernel(s.program.kernel)}`;
   });
   const bytes = plan.slots.reduce((sum, b) => sum + b, 0);
-  return [`${plan.steps.length} kernels, ${plan.slots.length} buffers of ${megabytes(bytes)} in all`, ...lines].join(
-    '\n',
-  );
+  const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
+  return [
+    `${count(plan.steps.length, 'kernel')}, ${count(plan.slots.length, 'buffer')} of ${megabytes(bytes)} in all`,
+    ...lines,
+  ].join('\n');
 }

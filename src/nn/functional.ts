@@ -28,15 +28,7 @@ export {
   softsign,
   tanh,
 } from '../ops/elementwise.ts';
-export {
-  type BinaryCrossEntropyOptions,
-  binaryCrossEntropyWithLogits,
-  type CrossEntropyOptions,
-  crossEntropy,
-  type LossOptions,
-  type LossReduction,
-  mseLoss,
-} from '../ops/losses.ts';
+export { binaryCrossEntropyWithLogits, crossEntropy, mseLoss } from '../ops/losses.ts';
 export { linear } from '../ops/matmul.ts';
 export { logSoftmax, softmax } from '../ops/reductions.ts';
 export { flatten, pad } from '../ops/structure.ts';

@@ -1,6 +1,10 @@
+import { ensureDisposeSymbol } from '../core/dispose.ts';
 import { DisposedError, UnsupportedError } from '../core/errors.ts';
 import { flushAll } from './device.ts';
 import type { Tensor } from './tensor.ts';
+
+// Before the first class that has a method of that name.
+ensureDisposeSymbol();
 
 /** What scopes own: the base of Tensor, so that this file need not load it. */
 export abstract class Handle {

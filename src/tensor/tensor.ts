@@ -279,6 +279,17 @@ export class Tensor extends Handle {
     return Number((await this.numbers('item'))[0]);
   }
 
+  /** Shape, dtype and device, for people. */
+  override toString(): string {
+    const state = this.disposed ? ', disposed' : this.requiresGrad ? ', requiresGrad' : '';
+    return `Tensor(shape ${showShape(this.shape)}, ${this.dtype}, ${this.device.name}${state})`;
+  }
+
+  /** What Node's console shows. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
+  }
+
   /** The elements in nested arrays; bools as booleans. A scalar gives its value. */
   async toArray(): Promise<NestedArray> {
     return nest(await this.numbers('toArray'), this.shape, this.dtype === 'bool');

@@ -251,7 +251,7 @@ describe.each(devices)('engine on %s', (name) => {
       const x = tl.tidy(() => {
         const y = tl.rand([4, 4]).mul(2).sum();
         const text = tl.explain(y);
-        expect(text).toContain('1 kernels');
+        expect(text).toContain('1 kernel,');
         expect(text).toMatch(/reduce \[16\]/);
         return y;
       });

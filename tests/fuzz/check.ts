@@ -39,7 +39,8 @@ function distance(label: string, want: Reading, got: Reading, float64: boolean, 
   if (want.dtype !== got.dtype) return `${label}: dtype ${got.dtype}, expected ${want.dtype}`;
   if (want.shape.join() !== got.shape.join())
     return `${label}: shape [${got.shape.join(', ')}], expected [${want.shape.join(', ')}]`;
-  if (want.data.length !== got.data.length) return `${label}: ${got.data.length} elements, expected ${want.data.length}`;
+  if (want.data.length !== got.data.length)
+    return `${label}: ${got.data.length} elements, expected ${want.data.length}`;
   if (want.wild) return '';
   const err = want.err ?? 0;
   const floor = err * SLACK * (float64 ? EPSILON.float64 : EPSILON.float32) + TINY;
@@ -70,12 +71,18 @@ function compare(place: Place, want: Trace, got: Trace, gaps: Gaps | null): Fail
     if (!g) {
       // A gradient that is zero everywhere may be left out.
       if (label.endsWith('.grad') && !('error' in w) && (w.wild || Array.from(w.data).every((v) => v === 0))) continue;
-      return fail('missing', 'error' in w ? `${label}: no error, expected ${w.error} (${w.message})` : `${label}: not there`);
+      return fail(
+        'missing',
+        'error' in w ? `${label}: no error, expected ${w.error} (${w.message})` : `${label}: not there`,
+      );
     }
     if ('error' in g) {
       // A call may be wrong in several ways: which one is named is only the same everywhere.
       if ('error' in w && (w.error === g.error || w.error === 'DisposedError')) continue;
-      return fail('error', `${label}: ${g.error}: ${g.message}${'error' in w ? `; expected ${w.error} (${w.message})` : ''}`);
+      return fail(
+        'error',
+        `${label}: ${g.error}: ${g.message}${'error' in w ? `; expected ${w.error} (${w.message})` : ''}`,
+      );
     }
     if ('error' in w) return fail('error', `${label}: no error, expected ${w.error} (${w.message})`);
     const message = distance(label, w, g, place.backend.precision === 'float64', gaps);
@@ -84,7 +91,10 @@ function compare(place: Place, want: Trace, got: Trace, gaps: Gaps | null): Fail
   for (const [label, g] of got)
     if (!want.has(label)) {
       if (label.endsWith('.grad') && !('error' in g) && Array.from(g.data).every((v) => v === 0)) continue;
-      return fail('error' in g ? 'error' : 'missing', 'error' in g ? `${label}: ${g.error}: ${g.message}` : `${label}: not expected`);
+      return fail(
+        'error' in g ? 'error' : 'missing',
+        'error' in g ? `${label}: ${g.error}: ${g.message}` : `${label}: not expected`,
+      );
     }
   return null;
 }

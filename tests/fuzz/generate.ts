@@ -1,6 +1,5 @@
 // Draws programs. The model runs along, so that the generator knows shapes, dtypes, aliases and magnitudes, keeps values exact
 // where it can, and gives jumps (comparisons, floor, argmax, relu's kink) exact inputs only.
-import { avoid } from './known.ts';
 import { type Handle, Model, read } from './model.ts';
 import { type Arg, baseOf, defined, type Instr, isRef, type Program, Run, renamed, Thrown } from './program.ts';
 import { Random } from './random.ts';
@@ -252,7 +251,12 @@ class Generator {
         const n = rng.between(1, 6);
         const by = rng.pick([1, 0.5, 2]);
         const start = rng.between(-2, 2);
-        this.call('arange', [start, start + n * by, by, Number.isInteger(by) && rng.chance(0.3) ? { dtype: 'int32' } : {}]);
+        this.call('arange', [
+          start,
+          start + n * by,
+          by,
+          Number.isInteger(by) && rng.chance(0.3) ? { dtype: 'int32' } : {},
+        ]);
         return;
       }
       case 'eye':
@@ -349,7 +353,16 @@ class Generator {
 
   private binary(): void {
     const { rng } = this;
-    const op = rng.weighted({ add: 3, sub: 2, mul: 3, maximum: 1, minimum: 1, lerp: 0.5, div: this.exactOnly ? 0 : 0.7, alpha: 0.4 });
+    const op = rng.weighted({
+      add: 3,
+      sub: 2,
+      mul: 3,
+      maximum: 1,
+      minimum: 1,
+      lerp: 0.5,
+      div: this.exactOnly ? 0 : 0.7,
+      alpha: 0.4,
+    });
     const kinked = op === 'maximum' || op === 'minimum';
     const ok = (h: Handle): boolean => (kinked ? this.exact(h) : this.known(h)) && (op !== 'lerp' || this.float(h));
     const x = this.choose(ok);
@@ -539,7 +552,13 @@ class Generator {
         const d = rng.int(rank);
         const n = shape[d]!;
         const start = rng.int(Math.max(1, n));
-        return this.call('slice', [x, d, start, rng.chance(0.5) ? n : rng.between(start, n), rng.pick([1, 1, 2, 2, 3])]);
+        return this.call('slice', [
+          x,
+          d,
+          start,
+          rng.chance(0.5) ? n : rng.between(start, n),
+          rng.pick([1, 1, 2, 2, 3]),
+        ]);
       }
       case 'narrow': {
         const d = rng.int(rank);
@@ -549,7 +568,9 @@ class Generator {
       }
       case 'select': {
         const d = rng.int(rank);
-        return shape[d]! > 0 ? this.call('select', [x, d, rng.int(shape[d]!) - (rng.chance(0.3) ? shape[d]! : 0)]) : null;
+        return shape[d]! > 0
+          ? this.call('select', [x, d, rng.int(shape[d]!) - (rng.chance(0.3) ? shape[d]! : 0)])
+          : null;
       }
       case 'squeeze':
         return rng.chance(0.5) || rank === 0 ? this.call('squeeze', [x]) : this.call('squeeze', [x, rng.int(rank)]);
@@ -583,21 +604,18 @@ class Generator {
             k.shape.every((n, i) => i === d || n === h.shape[i]),
         );
         const parts = [x, ...rng.shuffled(fits).slice(0, rng.int(3))];
-        if (parts.length === 1 && avoid.joinOfOne) parts.push(x);
         this.call('cat', [rng.shuffled(parts), d]);
         return;
       }
       case 'stack': {
         const fits = this.pool((k) => this.known(k) && k.dtype === h.dtype && sameShape(k.shape, h.shape));
         const parts = [x, ...rng.shuffled(fits).slice(0, rng.int(3))];
-        if (parts.length === 1 && avoid.joinOfOne) parts.push(x);
         this.call('stack', [rng.shuffled(parts), rng.int(rank + 1)]);
         return;
       }
       case 'pad': {
         const sides = Array.from({ length: 2 * rng.between(1, Math.min(rank, 2)) }, () => rng.int(2));
         if (h.dtype === 'bool') return;
-        if (avoid.padByNothing && !sides.includes(1)) return;
         this.call('pad', [x, sides, rng.chance(0.5) ? {} : { value: h.dtype === 'float32' ? 0.5 : 1 }]);
       }
     }
@@ -648,7 +666,6 @@ class Generator {
     const { rng } = this;
     if (!target) return;
     const h = this.at(target);
-    if (h.storage.shared) return;
     const leaf = h.tape !== null && h.isLeaf;
     const op = rng.weighted({ assign_: 3, add_: 3, sub_: 1, mul_: 2, fill_: 0.7, zero_: 0.5, div_: 0.3 });
     let args: Arg[];
@@ -669,7 +686,8 @@ class Generator {
     // What it would be must stay small.
     if (op !== 'assign_' && op !== 'fill_' && op !== 'zero_') {
       const trial = this.tried(op.slice(0, -1), args);
-      if (!trial || !(trial.data.reduce((m, v) => Math.max(m, Math.abs(v)), 0) <= 128) || trial.dtype !== h.dtype) return;
+      if (!trial || !(trial.data.reduce((m, v) => Math.max(m, Math.abs(v)), 0) <= 128) || trial.dtype !== h.dtype)
+        return;
       if (!this.exact(h) && trial.err > 1e5) return;
     }
     const i: Instr = { do: 'call', fn: op, args, out: [] };
@@ -756,15 +774,7 @@ class Generator {
     if (rng.chance(0.25)) options.retainGraph = true;
     if (rng.chance(0.2)) {
       const x = this.choose((h) => h.tape !== null && !h.isLeaf && this.known(h));
-      const g =
-        x &&
-        this.choose(
-          (h) =>
-            this.float(h) &&
-            this.known(h) &&
-            sameShape(h.shape, this.at(x).shape) &&
-            !(avoid.gradientKept && h.tape !== null),
-        );
+      const g = x && this.choose((h) => this.float(h) && this.known(h) && sameShape(h.shape, this.at(x).shape));
       if (x && g) {
         this.emit({ do: 'call', fn: 'backward', args: [x, { ...options, gradient: g }], out: [] });
         return;
@@ -805,7 +815,8 @@ class Generator {
     const b = a && this.call('add', [a, x]);
     const s = b && this.call('sum', [b]);
     if (!s) return;
-    if (rng.chance(0.5)) this.call('grad', [[s], inputs, { allowUnused: true, retainGraph: rng.chance(0.3) }], inputs.length);
+    if (rng.chance(0.5))
+      this.call('grad', [[s], inputs, { allowUnused: true, retainGraph: rng.chance(0.3) }], inputs.length);
     else this.emit({ do: 'call', fn: 'backward', args: [s], out: [] });
   }
 
@@ -818,7 +829,7 @@ class Generator {
     const x = this.withGrad();
     if (!x) return;
     const g = `${x}.grad`;
-    switch (rng.weighted({ clear: 1.5, use: 2, detach: 0.7, inPlace: avoid.updateOfGrad ? 0 : 1 })) {
+    switch (rng.weighted({ clear: 1.5, use: 2, detach: 0.7, inPlace: 1 })) {
       case 'clear':
         this.emit({ do: 'clearGrad', of: x });
         return;
@@ -954,7 +965,11 @@ class Generator {
     const gone = [...this.run.env].filter(([n, k]) => n.startsWith('v') && k.disposed).map(([n]) => n);
     if (gone.length > 0) {
       const g = rng.pick(gone);
-      wrong.push({ do: 'call', fn: 'add', args: [x, g], out: [this.name()] }, { do: 'keep', of: g }, { do: 'read', of: g });
+      wrong.push(
+        { do: 'call', fn: 'add', args: [x, g], out: [this.name()] },
+        { do: 'keep', of: g },
+        { do: 'read', of: g },
+      );
     }
     const i = rng.pick(wrong);
     if (i.do === 'throw') {
@@ -1052,7 +1067,12 @@ class Generator {
     const results = (): string[] => rng.shuffled(this.pool((_, n) => !before.has(n))).slice(0, rng.int(3));
     if (rng.chance(0.3)) fresh();
     if (wrap === 'none') fill();
-    else this.block({ do: 'scope', kind: wrap, ...(wrap === 'run' ? { scope } : {}), body: [], results: [] }, fill, results);
+    else
+      this.block(
+        { do: 'scope', kind: wrap, ...(wrap === 'run' ? { scope } : {}), body: [], results: [] },
+        fill,
+        results,
+      );
     if (rng.chance(0.5)) this.read();
     // Locals that are left go, but for a few.
     for (const x of this.pool((_, n) => !before.has(n))) if (rng.chance(0.9)) this.emit({ do: 'dispose', of: x });
@@ -1099,7 +1119,8 @@ class Generator {
     const names = new Map<string, string>();
     for (const n of defined(body)) names.set(n, `${n[0]}${++this.count}`);
     const number = (v: number): number => {
-      if (POWERS.includes(v as never) && !FRACTIONS.includes(v as never) && !Number.isInteger(v)) return rng.pick(POWERS);
+      if (POWERS.includes(v as never) && !FRACTIONS.includes(v as never) && !Number.isInteger(v))
+        return rng.pick(POWERS);
       return rng.pick(Number.isInteger(v) ? WHOLES : FRACTIONS);
     };
     const go = (i: Instr): Instr => {
@@ -1158,7 +1179,13 @@ class Generator {
           const [a, b] = [i.args[0] as string, i.args[1] as string];
           const same = this.pool((h, n) => {
             const old = this.run.env.get(baseOf(b));
-            return old !== undefined && n !== b && sameShape(h.shape, old.shape) && h.dtype === old.dtype && !made.includes(n);
+            return (
+              old !== undefined &&
+              n !== b &&
+              sameShape(h.shape, old.shape) &&
+              h.dtype === old.dtype &&
+              !made.includes(n)
+            );
           });
           const [ha, hb] = [this.run.env.get(baseOf(a)), this.run.env.get(baseOf(b))];
           const equal = ha && hb && sameShape(ha.shape, hb.shape) && ha.dtype === hb.dtype;

@@ -50,8 +50,6 @@ import {
 interface Storage {
   value: Val;
   handles: number;
-  /** Not to be updated in place. Made by `grad`, which may give views of one another or repeat an element, as PyTorch's does. */
-  shared?: boolean;
 }
 
 let names = 0;
@@ -92,7 +90,8 @@ function dim(d: number, rank: number): number {
 }
 
 function dims(d: unknown, rank: number): number[] {
-  if (d === undefined || d === null || (Array.isArray(d) && d.length === 0)) return Array.from({ length: rank }, (_, i) => i);
+  if (d === undefined || d === null || (Array.isArray(d) && d.length === 0))
+    return Array.from({ length: rank }, (_, i) => i);
   const list = (Array.isArray(d) ? (d as number[]) : [d as number]).map((x) => dim(x, rank));
   if (new Set(list).size !== list.length) fail('ShapeError', 'dim twice');
   return rank === 0 ? [] : list.sort((a, b) => a - b);
@@ -222,8 +221,7 @@ const FLOATING: Record<string, Unary> = {
       (v) => 1 / (1 + v),
       (g) => div(g, add(x, number(1))),
     ),
-  expm1: (x) =>
-    smooth(x, Math.expm1, Math.exp, (g, y) => mul(g, add(y, number(1)))),
+  expm1: (x) => smooth(x, Math.expm1, Math.exp, (g, y) => mul(g, add(y, number(1)))),
   reciprocal: (x) => div(number(1), x),
   rsqrt: (x) => div(number(1), sqrt(x)),
   silu: (x) => mul(x, logistic(x)),
@@ -245,8 +243,20 @@ const roundEven = (v: number): number => {
 const KEEPING: Record<string, Unary> = {
   neg: (x) => map([x], (v) => -v!, { dtype: x.dtype, gradient: (g) => [neg(g)] }),
   abs: (x) => map([x], (v) => Math.abs(v!), { dtype: x.dtype, gradient: (g) => [mul(g, sign(x))] }),
-  relu: (x) => kinked([x], (v) => Math.max(v!, 0), x.dtype, (v) => [v! > 0 ? 1 : 0]),
-  relu6: (x) => kinked([x], (v) => Math.min(Math.max(v!, 0), 6), x.dtype, (v) => [v! > 0 && v! < 6 ? 1 : 0]),
+  relu: (x) =>
+    kinked(
+      [x],
+      (v) => Math.max(v!, 0),
+      x.dtype,
+      (v) => [v! > 0 ? 1 : 0],
+    ),
+  relu6: (x) =>
+    kinked(
+      [x],
+      (v) => Math.min(Math.max(v!, 0), 6),
+      x.dtype,
+      (v) => [v! > 0 && v! < 6 ? 1 : 0],
+    ),
   floor: (x) => step(x, Math.floor),
   ceil: (x) => step(x, Math.ceil),
   trunc: (x) => step(x, Math.trunc),
@@ -396,8 +406,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
 
   /** A view: element i shows element map[i] of x. */
   view(x: Handle, places: Int32Array, shape: Shape): Handle {
-    const tape =
-      x.tape && isRecording() ? new Tape((g) => [put(g, places, x.shape)], [x.tape]) : null;
+    const tape = x.tape && isRecording() ? new Tape((g) => [put(g, places, x.shape)], [x.tape]) : null;
     return this.adopt(
       new Handle(
         x.storage,
@@ -429,7 +438,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
   call(fn: string, args: Args): readonly Handle[] {
     const op = TABLE[fn];
     if (!op) throw new Error(`the model has no ${fn}`);
-    if (!(avoid.retainGradOfDisposed && fn === 'retainGrad')) this.alive(args);
+    if (!(avoid.likeOfDisposed && fn === 'zerosLike')) this.alive(args);
     const out = op(this, args);
     return Array.isArray(out) ? out : out instanceof Handle ? [out] : out ? [this.fresh(out as Val)] : [];
   }
@@ -449,7 +458,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
 
   clearGrad(h: Handle): void {
     const leaf = h.tape?.leaf as { grad: Val | null; handle?: Handle } | null | undefined;
-    if (!leaf) return fail('UnsupportedError', 'grad');
+    if (!leaf) throw new Expected('UnsupportedError', 'grad');
     leaf.grad = null;
     delete leaf.handle;
   }
@@ -564,7 +573,9 @@ export class Model implements Machine<Handle, Set<Handle>> {
 
   assign(x: Handle, given: Operand | Val): void {
     const isVal = typeof given !== 'number' && !(given instanceof Handle);
-    const v: Val = isVal ? (given as Val) : operand(given as Operand, typeof given === 'number' ? x.dtype : (given as Handle).dtype);
+    const v: Val = isVal
+      ? (given as Val)
+      : operand(given as Operand, typeof given === 'number' ? x.dtype : (given as Handle).dtype);
     const wants = v.tape !== null && v.tape !== undefined;
     const watched = isRecording() && (x.tape !== null || wants);
     if (watched) {
@@ -575,7 +586,6 @@ export class Model implements Machine<Handle, Set<Handle>> {
       if (!sameShape(broadcastShape(x.shape, v.shape), x.shape)) fail('ShapeError', 'assign');
       if (v.dtype === 'float32' && x.dtype !== 'float32') fail('DTypeError', 'assign');
     }
-    if (x.storage.shared) fail('GeneratorError', 'in place on what grad gave');
     if (new Set(x.places).size !== x.places.length) fail('UnsupportedError', 'assign to an expanded view');
     const wide = broadcast(cast(v, x.dtype), x.shape);
     const old = x.storage.value;
@@ -614,7 +624,6 @@ export class Model implements Machine<Handle, Set<Handle>> {
     if (!y.tape) return fail('UnsupportedError', 'no graph');
     if (gradient) {
       if (!sameShape(gradient.shape, y.shape)) fail('UnsupportedError', 'gradient shape');
-      if (avoid.gradientKept) gradient.storage.shared = true;
       return { tape: y.tape, gradient: read(gradient) };
     }
     if (y.places.length !== 1) fail('UnsupportedError', 'no scalar');
@@ -634,9 +643,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
     return inputs.map((x) => {
       const g = found.get(x.tape!);
       if (!g && !options.allowUnused) fail('UnsupportedError', 'unused');
-      const h = this.fresh(g ?? filled(0, x.shape));
-      h.storage.shared = true;
-      return h;
+      return this.fresh(g ?? filled(0, x.shape));
     });
   }
 }
@@ -724,7 +731,11 @@ const inPlace =
     return null;
   };
 
-function elementwise(fn: (a: number, b: number) => number, dtype: (o: Operand[]) => DType, options: (d: DType) => MapOptions): Entry {
+function elementwise(
+  fn: (a: number, b: number) => number,
+  dtype: (o: Operand[]) => DType,
+  options: (d: DType) => MapOptions,
+): Entry {
   return (_, args) => {
     const operands = args as Operand[];
     const compute = dtype(operands);
@@ -737,18 +748,21 @@ function elementwise(fn: (a: number, b: number) => number, dtype: (o: Operand[])
 }
 
 function cat(m: Model, tensors: Handle[], given: number): Handle {
-  const first = tensors[0]!;
+  // Empty vectors join anything, and leave no trace.
+  const parts = tensors.filter((t) => !(t.shape.length === 1 && t.shape[0] === 0));
+  const first = parts[0] ?? tensors[0]!;
   const d = dim(given, first.shape.length);
   if (first.shape.length === 0) fail('ShapeError', 'cat of scalars');
-  for (const t of tensors)
+  for (const t of parts)
     if (t.shape.length !== first.shape.length || t.shape.some((n, i) => i !== d && n !== first.shape[i]))
       fail('ShapeError', 'cat');
   const dtype = promote(tensors);
-  const total = tensors.reduce((n, t) => n + t.shape[d]!, 0);
+  const joined = parts.length > 0 ? parts : [first];
+  const total = joined.reduce((n, t) => n + t.shape[d]!, 0);
   const shape = first.shape.map((n, i) => (i === d ? total : n));
   let start = 0;
   let out: Val | null = null;
-  for (const t of tensors) {
+  for (const t of joined) {
     const begin = start;
     const v = read(t);
     const w: Val = v.dtype === dtype ? v : cast(v, dtype);
@@ -770,7 +784,9 @@ function matmulEntry(a: Handle, b: Handle): Val {
   if (ra === 1) x = shaped(x, [1, ...x.shape]);
   if (rb === 1) y = shaped(y, [...y.shape, 1]);
   const out = matmul(x, y);
-  const shape = out.shape.filter((_, i) => !(ra === 1 && i === out.shape.length - 2) && !(rb === 1 && i === out.shape.length - 1));
+  const shape = out.shape.filter(
+    (_, i) => !(ra === 1 && i === out.shape.length - 2) && !(rb === 1 && i === out.shape.length - 1),
+  );
   const result = shaped(out, shape);
   return dtype === 'float32' ? result : { ...result, dtype: 'int32', err: 0, tape: null };
 }
@@ -869,9 +885,12 @@ const TABLE: Record<string, Entry> = {
   },
   leakyRelu: (_, [x, o]) => {
     const slope = optionsOf(o).negativeSlope as number;
-    return kinked([cast(read(x as Handle), 'float32')], (v) => (v! > 0 ? v! : v! * slope), 'float32', (v) => [
-      v! > 0 ? 1 : slope,
-    ]);
+    return kinked(
+      [cast(read(x as Handle), 'float32')],
+      (v) => (v! > 0 ? v! : v! * slope),
+      'float32',
+      (v) => [v! > 0 ? 1 : slope],
+    );
   },
   logicalNot: (_, [x]) => test([read(x as Handle)], (v) => v === 0),
   where: (_, [c, x, y]) => {
@@ -890,12 +909,20 @@ const TABLE: Record<string, Entry> = {
   },
   contiguous: (_, [x]) => {
     const v = read(x as Handle);
-    return take(v, Int32Array.from({ length: v.data.length }, (_, i) => i), v.shape);
+    return take(
+      v,
+      Int32Array.from({ length: v.data.length }, (_, i) => i),
+      v.shape,
+    );
   },
   detach: (m, [h]) => {
     const x = h as Handle;
     return withRecording(false, () =>
-      m.view(x, Int32Array.from({ length: x.places.length }, (_, i) => i), x.shape),
+      m.view(
+        x,
+        Int32Array.from({ length: x.places.length }, (_, i) => i),
+        x.shape,
+      ),
     );
   },
 
@@ -1008,7 +1035,11 @@ const TABLE: Record<string, Entry> = {
       out = map([moved, border], (a, b) => a! + b!, { dtype: out.dtype, gradient: (g) => [g, null] });
     }
     if (sides.length > 0) return out;
-    return take(out, Int32Array.from({ length: out.data.length }, (_, i) => i), out.shape);
+    return take(
+      out,
+      Int32Array.from({ length: out.data.length }, (_, i) => i),
+      out.shape,
+    );
   },
   cat: (m, [list, d = 0]) => cat(m, list as Handle[], d as number),
   stack: (m, [list, d = 0]) => {
@@ -1023,7 +1054,8 @@ const TABLE: Record<string, Entry> = {
     m.closeFrame(frame, [out]);
     return out;
   },
-  gather: (_, [x, d, i]) => gatherVal(read(x as Handle), dim(d as number, (x as Handle).shape.length), read(i as Handle)),
+  gather: (_, [x, d, i]) =>
+    gatherVal(read(x as Handle), dim(d as number, (x as Handle).shape.length), read(i as Handle)),
   indexSelect: (_, [h, d, i]) => {
     const x = h as Handle;
     const axis = dim(d as number, x.shape.length);
@@ -1088,7 +1120,11 @@ for (const [name, fn] of Object.entries(KEEPING))
 for (const [name, fn] of Object.entries(COMPARISONS))
   TABLE[name] = elementwise(fn as never, promote, () => ({ dtype: 'bool', jumps: true }));
 for (const [name, fn] of Object.entries(LOGICAL))
-  TABLE[name] = elementwise(fn as never, () => 'bool', () => ({ dtype: 'bool', jumps: true }));
+  TABLE[name] = elementwise(
+    fn as never,
+    () => 'bool',
+    () => ({ dtype: 'bool', jumps: true }),
+  );
 for (const [name, [fn, slopes]] of Object.entries(EXTREMA))
   TABLE[name] = (_, [x, y]) => {
     const dtype = promote([x as Operand, y as Operand]);
@@ -1102,7 +1138,14 @@ for (const name of ['argmax', 'argmin'])
     const v = read(x);
     if (o.dim === undefined) {
       const flat = arg({ ...v, shape: [v.data.length], tape: null }, 0, better(name));
-      return o.keepDim ? m.fresh(shaped(flat, x.shape.map(() => 1))) : m.fresh(flat);
+      return o.keepDim
+        ? m.fresh(
+            shaped(
+              flat,
+              x.shape.map(() => 1),
+            ),
+          )
+        : m.fresh(flat);
     }
     const d = dim(o.dim as number, x.shape.length);
     const flat = arg(v, d, better(name));

@@ -1,5 +1,6 @@
 // A program as TypeScript that can be run.
-import { type Arg, type Instr, isRef, type Program } from './program.ts';
+import { Model } from './model.ts';
+import { type Arg, type Instr, isRef, numbered, type Program, runNow } from './program.ts';
 
 function argument(a: Arg): string {
   if (isRef(a)) return a.endsWith('.grad') ? `${a}!` : a;
@@ -11,50 +12,53 @@ function argument(a: Arg): string {
   return typeof a === 'string' ? `'${a}'` : String(a);
 }
 
-/** Functions that give their tensors by name. */
-const NAMED: Record<string, readonly string[]> = { max: ['values', 'indices'], min: ['values', 'indices'] };
+/** Functions that give their tensors by name, or in an array. */
+const NAMED = new Set(['max', 'min']);
+const LISTED = new Set(['grad', 'unbind', 'chunk']);
 
-function statements(body: readonly Instr[], indent: string, top: boolean): string[] {
-  return body.flatMap((i): string[] => {
-    switch (i.do) {
-      case 'call': {
-        const call = `tl.${i.fn}(${i.args.map(argument).join(', ')});`;
-        if (i.out.length === 0) return [i.fn === 'backward' || i.fn === 'retainGrad' ? call : call];
-        const named = NAMED[i.fn];
-        if (i.out.length > 1 && named) return [`({ ${named.map((n, k) => `${n}: ${i.out[k]}`).join(', ')} } = ${call.slice(0, -1)});`];
-        if (i.fn === 'grad' || i.fn === 'unbind' || i.fn === 'chunk') return [`[${i.out.join(', ')}] = ${call}`];
-        return [`${i.out[0]} = ${call}`];
-      }
-      case 'read':
-        return top
-          ? [`console.log('${i.of}', await ${argument(i.of)}.toArray());`]
-          : [`void ${argument(i.of)}.toArray().then((x) => console.log('${i.of}', x));`];
-      case 'scope': {
-        const open = i.kind === 'tidy' ? 'tl.tidy(() => {' : i.kind === 'noGrad' ? 'tl.noGrad(() => {' : `${i.scope}.run(() => {`;
-        const inner = statements(i.body, '  ', false);
-        const results = i.kind === 'noGrad' ? [] : [`  return [${i.results.join(', ')}];`];
-        return [open, ...inner, ...results, '});'];
-      }
-      case 'open':
-        return [`${i.scope} = tl.scope();`];
-      case 'close':
-        return [`${i.scope}.dispose();`];
-      case 'track':
-        return [`${i.scope}.track(${i.of});`];
-      case 'dispose':
-        return [`${i.of}.dispose();`];
-      case 'keep':
-        return [`tl.keep(${i.of});`];
-      case 'clearGrad':
-        return [`${i.of}.grad = null;`];
-      case 'requiresGrad':
-        return [`${i.of}.requiresGrad = ${i.on};`];
-      case 'throw':
-        return [`throw new Error('thrown by the program');`];
-      case 'sync':
-        return ['await device.sync();'];
+function call(fn: string, args: readonly Arg[], out: readonly string[]): string {
+  const text = `tl.${fn}(${args.map(argument).join(', ')})`;
+  if (out.length === 0) return `${text};`;
+  if (LISTED.has(fn)) return `[${out.join(', ')}] = ${text};`;
+  if (NAMED.has(fn) && out.length === 2) return `({ values: ${out[0]}, indices: ${out[1]} } = ${text});`;
+  return `${out[0]} = ${text};`;
+}
+
+function lines(i: Instr, top: boolean): string[] {
+  switch (i.do) {
+    case 'call':
+      return [call(i.fn, i.args, i.out)];
+    case 'read':
+      return [
+        top
+          ? `console.log('${i.of}', await ${argument(i.of)}.toArray());`
+          : `void ${argument(i.of)}.toArray().then((x) => console.log('${i.of}', x));`,
+      ];
+    case 'scope': {
+      const open = i.kind === 'run' ? `${i.scope}.run(() => {` : `tl.${i.kind}(() => {`;
+      const inner = i.body.flatMap((b) => lines(b, false));
+      if (i.kind !== 'noGrad') inner.push(`return [${i.results.join(', ')}];`);
+      return [open, ...inner.map((l) => `  ${l}`), '});'];
     }
-  }).map((line) => indent + line);
+    case 'open':
+      return [`${i.scope} = tl.scope();`];
+    case 'close':
+      return [`${i.scope}.dispose();`];
+    case 'track':
+      return [`${i.scope}.track(${i.of});`];
+    case 'dispose':
+      return [`${i.of}.dispose();`];
+    case 'keep':
+      return [`tl.keep(${i.of});`];
+    case 'clearGrad':
+      return [`${i.of}.grad = null;`];
+    case 'requiresGrad':
+      return [`${i.of}.requiresGrad = ${i.on};`];
+    case 'throw':
+      return [`throw new Error('thrown by the program');`];
+    case 'sync':
+      return ['await device.sync();'];
+  }
 }
 
 function names(body: readonly Instr[], which: 'call' | 'open'): string[] {
@@ -66,19 +70,31 @@ function names(body: readonly Instr[], which: 'call' | 'open'): string[] {
 }
 
 /** TypeScript that does what the program does, for a file in tests/fuzz. */
-export function print(program: Program, device: string, fusion: boolean): string {
+export function print(program: Program, place: string): string {
   const tensors = [...new Set(names(program.body, 'call'))];
   const scopes = [...new Set(names(program.body, 'open'))];
-  const lines = [
+  const places = numbered(program.body);
+  const throwing = new Set<string>();
+  for (const [label, entry] of runNow(program, new Model())) if ('error' in entry) throwing.add(label.split(' ')[0]!);
+  const device = [
+    `device: '${place.split(' ')[0]}'`,
+    ...(place.includes('float64') ? ["precision: 'float64'"] : []),
+    ...(place.includes('unfused') ? ['fusion: false'] : []),
+  ];
+  return [
     "import * as tl from '../../src/node.ts';",
     '',
-    `const device = await tl.init({ device: '${device.split(' ')[0]}', ${device.includes('float64') ? "precision: 'float64', " : ''}fusion: ${fusion} });`,
-    ...(tensors.length > 0 ? [`let ${tensors.map((n) => `${n}: tl.Tensor`).join(', ')};`] : []),
-    ...(scopes.length > 0 ? [`let ${scopes.map((n) => `${n}: tl.Scope`).join(', ')};`] : []),
-    ...statements(program.body, '', true),
-    ...tensors.flatMap((n) => [
-      `if (!${n}!.disposed) console.log('${n}', await ${n}!.toArray(), await ${n}!.grad?.toArray());`,
-    ]),
-  ];
-  return lines.join('\n');
+    `const device = await tl.init({ ${device.join(', ')} });`,
+    ...(tensors.length > 0 ? [`let ${tensors.map((n) => `${n}!: tl.Tensor`).join(', ')};`] : []),
+    ...(scopes.length > 0 ? [`let ${scopes.map((n) => `${n}!: tl.Scope`).join(', ')};`] : []),
+    ...program.body.flatMap((i) => {
+      const text = lines(i, true);
+      if (!throwing.has(`#${places.get(i)}`)) return text;
+      return ['try {', ...text.map((l) => `  ${l}`), '} catch (error) {', '  console.log(String(error));', '}'];
+    }),
+    ...tensors.map(
+      (n) => `if (${n} && !${n}.disposed) console.log('${n}', await ${n}.toArray(), await ${n}.grad?.toArray());`,
+    ),
+    'console.log(tl.memory(device), device.name);',
+  ].join('\n');
 }

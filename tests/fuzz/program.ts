@@ -85,7 +85,7 @@ const errorEntry = (error: unknown): { error: string; message: string } =>
     : { error: typeof error, message: String(error) };
 
 /** Numbers the instructions, those in scopes too. */
-function numbered(body: readonly Instr[], places: Map<Instr, number> = new Map()): Map<Instr, number> {
+export function numbered(body: readonly Instr[], places: Map<Instr, number> = new Map()): Map<Instr, number> {
   for (const i of body) {
     places.set(i, places.size);
     if (i.do === 'scope') numbered(i.body, places);

@@ -90,7 +90,7 @@ async function report(program: Program, failure: Failure): Promise<void> {
     `FAILED seed ${program.seed} on ${last.place} (${last.kind}): ${last.message}\n` +
       `again: npm run fuzz -- --seed ${program.seed} --count 1${failure.place.startsWith('webgpu') ? ' --every 1' : ''}\n` +
       `from ${length(program.body)} instructions to ${length(small.body)}:\n\n` +
-      `${print(small, last.place, !last.place.includes('unfused'))}\n`,
+      `${print(small, last.place)}\n`,
   );
 }
 

@@ -60,7 +60,18 @@ function simpler(i: Instr): Instr[][] {
     shape?.forEach((n, d) => {
       if (n <= 1) return;
       const to = shape.map((m, k) => (k === d ? m - 1 : m));
-      out.push([{ ...i, args: [data.slice(0, to.reduce((a, b) => a * b, 1)), { ...options, shape: to }] }]);
+      out.push([
+        {
+          ...i,
+          args: [
+            data.slice(
+              0,
+              to.reduce((a, b) => a * b, 1),
+            ),
+            { ...options, shape: to },
+          ],
+        },
+      ]);
     });
   } else {
     i.args.forEach((a, k) => {

@@ -3,7 +3,16 @@ import { contiguousStrides, sizeOf } from '../../core/shape.ts';
 import { exactFunction } from '../../ir/exact.ts';
 import { type Expr, walk } from '../../ir/expr.ts';
 import type { Input, Kernel, LoopKernel, MatmulKernel, Output, ReduceOp } from '../../ir/kernel.ts';
-import type { Backend, BackendLimits, Program as BackendProgram, Batch, Buffer, Launch, MemoryUse, Readback } from '../backend.ts';
+import type {
+  Backend,
+  BackendLimits,
+  Program as BackendProgram,
+  Batch,
+  Buffer,
+  Launch,
+  MemoryUse,
+  Readback,
+} from '../backend.ts';
 
 class ReferenceBuffer implements Buffer {
   constructor(
