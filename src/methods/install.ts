@@ -13,3 +13,11 @@ for (const [name, op] of Object.entries({ ...ops, ...overloads, ...autograd })) 
     configurable: true,
   });
 }
+
+// What Node's console shows.
+Object.defineProperty(Tensor.prototype, Symbol.for('nodejs.util.inspect.custom'), {
+  value(this: Tensor): string {
+    return this.toString();
+  },
+  configurable: true,
+});

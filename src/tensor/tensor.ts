@@ -285,11 +285,6 @@ export class Tensor extends Handle {
     return `Tensor(shape ${showShape(this.shape)}, ${this.dtype}, ${this.device.name}${state})`;
   }
 
-  /** What Node's console shows. */
-  [Symbol.for('nodejs.util.inspect.custom')](): string {
-    return this.toString();
-  }
-
   /** The elements in nested arrays; bools as booleans. A scalar gives its value. */
   async toArray(): Promise<NestedArray> {
     return nest(await this.numbers('toArray'), this.shape, this.dtype === 'bool');
