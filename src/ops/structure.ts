@@ -1,4 +1,4 @@
-import { type DType, isDType } from '../core/dtype.ts';
+import type { DType } from '../core/dtype.ts';
 import { DTypeError, IndexError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import {
   broadcastShapes,
@@ -571,10 +571,3 @@ export function indexSelect(x: Tensor, dim: number, indices: Tensor): Tensor {
     );
   });
 }
-
-/** @internal Whether a value names a dtype. */
-export const namesDType = (op: string, value: unknown): DType => {
-  if (!isDType(value))
-    throw new DTypeError(`${op}: ${String(value)} is no dtype; use 'float32', 'int32', 'uint32' or 'bool'`);
-  return value;
-};

@@ -184,7 +184,8 @@ export function map(given: readonly Val[], fn: (...v: number[]) => number, optio
     const v = fn(...at);
     data[i] = dtype === 'int32' ? v | 0 : dtype === 'uint32' ? v >>> 0 : dtype === 'bool' ? (v ? 1 : 0) : v;
     if (!inexact) continue;
-    const grows = options.grows?.(...at);
+    // Errors meet errors, too: the slope is taken as far from 0 as the input may be.
+    const grows = options.grows?.(...at.map((u, k) => u + (u < 0 ? -ins[k]!.err : ins[k]!.err) * 2 ** -24));
     let sum = 0;
     for (let k = 0; k < ins.length; k++) if (ins[k]!.err > 0) sum += ins[k]!.err * Math.abs(grows ? grows[k]! : 1);
     if (sum > err) err = sum;
