@@ -94,6 +94,22 @@ describe.each(devices)('engine on %s', (name) => {
     });
   });
 
+  it('updates a tensor in its own buffer rather than in a matmul', async () => {
+    await clean(device, async () => {
+      const [p, a, b] = [tl.ones([4, 3]), tl.ones([4, 2]), tl.ones([2, 3])] as const;
+      device.engine.flush();
+      const { buffer } = p.node;
+      const before = counters();
+      tl.tidy(() => {
+        p.assign_(p.sub(a.matmul(b)));
+      });
+      expect(launched(before)).toBe(2);
+      expect(p.node.buffer).toBe(buffer);
+      expect((await p.data())[5]).toBe(-1);
+      for (const t of [p, a, b]) t.dispose();
+    });
+  });
+
   it('drops what nobody needs', async () => {
     await clean(device, () => {
       const before = counters();
