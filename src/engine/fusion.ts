@@ -336,9 +336,17 @@ function inline(items: Item[], limits: Limits): Item[] {
     });
   const virtual = new Map<number, Item>();
   const out: Item[] = [];
+  /** What each reader reads once its producers so far are written into it. */
+  const reached = new Map<Item, Set<number>>();
   for (const original of items) {
     const item = inlineProducers(original, virtual);
     const uses = readers.get(item.id) ?? [];
+    const reads = ({ reader }: { reader: Item }): Set<number> => {
+      const sources = new Set(reached.get(reader) ?? reader.reads.map((r) => r.source));
+      sources.delete(item.id);
+      for (const r of item.reads) sources.add(r.source);
+      return sources;
+    };
     const inlines =
       item.kind === 'map' &&
       !item.live &&
@@ -347,14 +355,15 @@ function inline(items: Item[], limits: Limits): Item[] {
       (uses.every((u) => u.reader === uses[0]!.reader) || item.cost <= RECOMPUTE) &&
       uses.every((u) => {
         if (u.operand || u.read.access.mode !== 'direct') return false;
-        // Bound the reader's bindings as if all else it reads stayed.
-        const sources = new Set([...u.reader.reads.map((r) => r.source), ...item.reads.map((r) => r.source)]);
-        if (sources.size > limits.bindings) return false;
+        // With the buffer that the reader writes.
+        if (reads(u).size + 1 > limits.bindings) return false;
         if (item.placed) return identityDims(item, u.read.access, u.reader.space) !== null;
         return composeReads(item, u.read.access, u.reader.space) !== null;
       });
-    if (inlines) virtual.set(item.id, item);
-    else out.push(item);
+    if (inlines) {
+      virtual.set(item.id, item);
+      for (const u of uses) reached.set(u.reader, reads(u));
+    } else out.push(item);
   }
   return out;
 }
