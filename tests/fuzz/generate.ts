@@ -15,6 +15,7 @@ const STEPS = {
   smooth: 1.2,
   binary: 4,
   scalar: 4,
+  tree: 2,
   compare: 1,
   where: 1,
   cast: 0.8,
@@ -39,7 +40,7 @@ const STEPS = {
   tidy: 1,
   run: 0.4,
   noGrad: 0.4,
-  random: 0.15,
+  random: 0.4,
   sync: 0.2,
 } as const;
 type Step = keyof typeof STEPS;
@@ -90,6 +91,8 @@ class Generator {
   private outer: ReadonlySet<string> = new Set();
   private readonly weights = steps();
   private readonly family: Shape;
+  /** Most tensors have the family's shape, so that they can stand for one another. */
+  private readonly uniform: boolean;
   /** The program keeps to ops that are exact. */
   private readonly exactOnly: boolean;
 
@@ -98,6 +101,7 @@ class Generator {
     this.run = new Run(this.model);
     const { rng } = this;
     this.exactOnly = rng.chance(0.6);
+    this.uniform = rng.chance(0.35);
     for (const k of Object.keys(this.weights) as Step[]) this.weights[k] *= rng.pick([0, 0.3, 1, 1, 3]);
     if (this.exactOnly) this.weights.smooth = 0;
     if (this.exactOnly) this.weights.rowwise *= 0.2;
@@ -207,6 +211,7 @@ class Generator {
   /** A shape that goes with the others: of the program's family, with some dims 1 or left out. */
   private shape(): Shape {
     const { rng, family } = this;
+    if (this.uniform && rng.chance(0.8)) return family;
     if (rng.chance(0.04)) return [];
     if (rng.chance(0.02)) return family.map((d, i) => (i === 0 ? 0 : d));
     if (rng.chance(0.1)) return Array.from({ length: rng.between(1, 3) }, () => rng.between(1, 4));
@@ -337,10 +342,10 @@ class Generator {
     this.call(op, [x]);
   }
 
-  private partner(x: string, where: (h: Handle) => boolean = () => true): string | null {
+  private partner(x: string, where: (h: Handle, name: string) => boolean = () => true): string | null {
     const shape = this.at(x).shape;
-    return this.choose((h) => {
-      if (!where(h)) return false;
+    return this.choose((h, name) => {
+      if (!where(h, name)) return false;
       const rank = Math.max(shape.length, h.shape.length);
       for (let i = 1; i <= rank; i++) {
         const a = shape[shape.length - i] ?? 1;
@@ -378,6 +383,56 @@ class Generator {
     } else if (op === 'div') {
       if (this.float(this.at(y)) && read(this.at(y)).data.every((v) => Math.abs(v) >= 0.25)) this.call('div', [x, y]);
     } else this.call(op, [x, y]);
+  }
+
+  /** An expression of several ops, of which only the result stays. */
+  private tree(): string | null {
+    const made: string[] = [];
+    const used = new Set<string>();
+    const keep = (t: string | null): string | null => {
+      if (t) made.push(t);
+      return t;
+    };
+    const { rng } = this;
+    const ok = (h: Handle): boolean => this.float(h) && this.known(h);
+    const grow = (depth: number, like: string | null): string | null => {
+      if (this.aborted) return null;
+      if (depth === 0 || (depth < 3 && rng.chance(0.15))) {
+        const first = (h: Handle, n: string): boolean => ok(h) && !used.has(n) && !made.includes(n);
+        const x = like
+          ? (this.partner(like, first) ?? this.partner(like, ok))
+          : (this.choose(first) ?? this.choose(ok));
+        if (x) used.add(x);
+        return x;
+      }
+      const x = grow(depth - 1, like);
+      if (!x) return null;
+      switch (rng.weighted({ binary: 5, scalar: 1.5, unary: 1, view: 1.5, reduce: 0.6 })) {
+        case 'binary': {
+          const y = grow(depth - 1, x);
+          if (!y) return x;
+          const kinked = this.exact(this.at(x)) && this.exact(this.at(y)) && rng.chance(0.25);
+          return (
+            keep(
+              this.call(kinked ? rng.pick(['maximum', 'minimum']) : rng.pick(['add', 'add', 'sub', 'mul']), [x, y]),
+            ) ?? x
+          );
+        }
+        case 'scalar':
+          return keep(this.call(rng.pick(['add', 'mul']), [x, this.number(this.at(x))])) ?? x;
+        case 'unary':
+          return keep(this.call(this.exact(this.at(x)) ? rng.pick(['relu', 'abs', 'neg']) : 'neg', [x])) ?? x;
+        case 'view':
+          return keep(this.view((h) => h === this.at(x))) ?? x;
+        default: {
+          const options = this.over(this.at(x));
+          return keep(this.call('sum', [x, { ...options, ...(rng.chance(0.6) ? { keepDim: true } : {}) }])) ?? x;
+        }
+      }
+    };
+    const out = grow(rng.between(2, 5), null);
+    for (const t of made) if (t !== out && rng.chance(0.93)) this.emit({ do: 'dispose', of: t });
+    return out;
   }
 
   private scalar(): void {
@@ -681,7 +736,8 @@ class Generator {
           k.shape.every((n, i) => n === 1 || n === h.shape[i + pad])
         );
       });
-      args = [target, y === null || rng.chance(0.25) ? this.number(h) : y];
+      const other = op === 'assign_' && rng.chance(0.3) ? this.rearranged(target) : y;
+      args = [target, other === null || rng.chance(0.25) ? this.number(h) : other];
     }
     // What it would be must stay small.
     if (op !== 'assign_' && op !== 'fill_' && op !== 'zero_') {
@@ -693,6 +749,23 @@ class Generator {
     const i: Instr = { do: 'call', fn: op, args, out: [] };
     if (leaf || rng.chance(0.1)) this.block({ do: 'scope', kind: 'noGrad', body: [], results: [] }, () => this.emit(i));
     else this.emit(i);
+  }
+
+  /** A view of another tensor, permuted or cut so that it has the shape of this one. */
+  private rearranged(target: string): string | null {
+    const { rng } = this;
+    const h = this.at(target);
+    const sorted = [...h.shape].sort().join();
+    const x = this.choose(
+      (k) => k.storage !== h.storage && k.dtype === h.dtype && this.known(k) && [...k.shape].sort().join() === sorted,
+    );
+    if (!x) return null;
+    const left = rng.shuffled(this.at(x).shape.map((_, d) => d));
+    const order = h.shape.map((n) => {
+      const at = left.findIndex((d) => this.at(x).shape[d] === n);
+      return left.splice(at, 1)[0]!;
+    });
+    return this.call('permute', [x, order]);
   }
 
   /** The value that a call would have. */
@@ -1006,9 +1079,14 @@ class Generator {
         if (x) this.emit({ do: 'keep', of: x });
         return;
       }
-      case 'random':
-        this.call('rand', [this.shape()]);
+      case 'random': {
+        const x = this.call('rand', [this.shape()]);
+        const y = x && rng.chance(0.5) ? this.view((h) => h === this.at(x)) : x;
+        if (!x || !y || rng.chance(0.3)) return;
+        this.call('mul', [y, rng.pick(FRACTIONS)]);
+        for (const t of new Set([x, y])) if (rng.chance(0.8)) this.emit({ do: 'dispose', of: t });
         return;
+      }
       case 'sync':
         if (this.depth === 0) this.emit({ do: 'sync' });
         return;
@@ -1044,6 +1122,7 @@ class Generator {
     };
     const fill = (): void => {
       fresh();
+      if (rng.chance(0.4)) this.mixture();
       this.some(rng.between(3, 12));
       if (this.aborted) return;
       // What lasts from one iteration to the next.
@@ -1097,6 +1176,25 @@ class Generator {
       }
     }
     if (wrap === 'run' && rng.chance(0.7)) this.emit({ do: 'close', scope });
+  }
+
+  /** Several ops on the same few tensors from outside: which is which is all that tells one round's plan from another's. */
+  private mixture(): void {
+    const { rng } = this;
+    const x = this.choose((h, n) => this.outer.has(n) && this.float(h) && this.known(h) && h.places.length > 0);
+    if (!x) return;
+    const same = this.pool(
+      (h, n) => this.outer.has(n) && this.float(h) && this.known(h) && sameShape(h.shape, this.at(x).shape),
+    );
+    const few = rng.shuffled(same).slice(0, 3);
+    let last: string = x;
+    for (let k = rng.between(2, 4); k > 0; k--) {
+      const next = this.call(rng.pick(['add', 'sub', 'mul']), [last, rng.pick(few)]);
+      if (!next) return;
+      if (last !== x && rng.chance(0.8)) this.emit({ do: 'dispose', of: last });
+      last = next;
+    }
+    if (rng.chance(0.5)) this.emit({ do: 'read', of: last });
   }
 
   private updateOf(x: string): void {
@@ -1169,28 +1267,39 @@ class Generator {
           this.without(target, (i) => i.do === 'dispose');
           break;
         case 'alias': {
-          // One operand in place of the other, or another tensor of the same shape.
-          const calls = target.flatMap((i, k) =>
-            i.do === 'call' && i.args.length >= 2 && isRef(i.args[0]) && isRef(i.args[1]) ? [k] : [],
-          );
+          // An operand replaced by the other one, or by another tensor of the same shape, rather one that is read anyway.
+          const steady = rng.chance(0.7);
+          const replaceable = (a: Arg): a is string =>
+            isRef(a) && !a.endsWith('.grad') && !(steady && made.includes(a));
+          const calls = target.flatMap((i, k) => (i.do === 'call' && i.args.some(replaceable) ? [k] : []));
           if (calls.length === 0) break;
           const k = rng.pick(calls);
           const i = target[k] as Call;
-          const [a, b] = [i.args[0] as string, i.args[1] as string];
-          const same = this.pool((h, n) => {
-            const old = this.run.env.get(baseOf(b));
+          const operands = i.args.flatMap((a, j) => (replaceable(a) ? [j] : []));
+          if (operands.length === 0) break;
+          const j = rng.pick(operands);
+          const old = this.run.env.get(i.args[j] as string);
+          const fits = (n: string): boolean => {
+            const h = this.run.env.get(n);
             return (
+              n !== i.args[j] &&
+              h !== undefined &&
               old !== undefined &&
-              n !== b &&
               sameShape(h.shape, old.shape) &&
-              h.dtype === old.dtype &&
-              !made.includes(n)
+              h.dtype === old.dtype
             );
-          });
-          const [ha, hb] = [this.run.env.get(baseOf(a)), this.run.env.get(baseOf(b))];
-          const equal = ha && hb && sameShape(ha.shape, hb.shape) && ha.dtype === hb.dtype;
-          if (equal && rng.chance(0.5)) target[k] = { ...i, args: [a, a, ...i.args.slice(2)] };
-          else if (same.length > 0) target[k] = { ...i, args: [a, rng.pick(same), ...i.args.slice(2)] };
+          };
+          const read = new Set(
+            target.flatMap((x) => (x.do === 'call' ? x.args.filter((a): a is string => isRef(a)).map(baseOf) : [])),
+          );
+          const lasting = this.pool((_, n) => !made.includes(n) && fits(n));
+          const others = rng.chance(0.7) ? lasting.filter((n) => read.has(n)) : lasting;
+          const own = operands.map((o) => i.args[o] as string).filter(fits);
+          const choice = [...(others.length > 0 ? others : lasting), ...own];
+          if (choice.length > 0) {
+            const by = rng.pick(choice);
+            target[k] = { ...i, args: i.args.map((a, o) => (o === j ? by : a)) };
+          }
           break;
         }
         case 'read':

@@ -13,7 +13,12 @@ export interface Place {
   readonly name: string;
   readonly backend: Backend;
   readonly fusion: boolean;
+  /** Fewer bindings than the backend has. */
+  readonly bindings?: number;
 }
+
+/** What every WebGPU device has, less the status word. */
+const FEWEST_BINDINGS = 7;
 
 /** Backends for the whole run: they keep their programs. The first place is the plain one that others are compared with. */
 export async function openPlaces(names: readonly TestedDevice[]): Promise<Place[]> {
@@ -22,7 +27,12 @@ export async function openPlaces(names: readonly TestedDevice[]): Promise<Place[
     places.push({ name: `${name} unfused`, backend, fusion: false }, { name: `${name} fused`, backend, fusion: true });
   };
   if (names.includes('reference')) {
-    both('reference', (await tl.device('reference')).backend);
+    const plain = (await tl.device('reference')).backend;
+    places.push(
+      { name: 'reference unfused', backend: plain, fusion: false },
+      // The fused plans of a WebGPU device, without its pipelines.
+      { name: 'reference fused', backend: plain, fusion: true, bindings: FEWEST_BINDINGS },
+    );
     const { backend } = await tl.device('reference', { precision: 'float64' });
     places.push({ name: 'reference float64', backend, fusion: true });
   }
@@ -31,16 +41,19 @@ export async function openPlaces(names: readonly TestedDevice[]): Promise<Place[
   return places;
 }
 
-/** A backend that survives the devices made over it. */
-function shared(b: Backend): Backend {
+/** A backend that survives the devices made over it, and holds kernels to its bindings. */
+function shared(b: Backend, bindings: number): Backend {
   return {
     name: b.name,
     description: b.description,
-    limits: b.limits,
+    limits: { ...b.limits, bindings },
     precision: b.precision,
     allocate: (bytes, prefer) => b.allocate(bytes, prefer),
     release: (buffer) => b.release(buffer),
-    prepare: (kernel) => b.prepare(kernel),
+    prepare: (kernel) => {
+      if (kernel.bindings > bindings) throw new Error(`a kernel binds ${kernel.bindings} buffers of ${bindings}`);
+      return b.prepare(kernel);
+    },
     submit: (batch) => b.submit(batch),
     read: (buffer, dtype, offset, length) => b.read(buffer, dtype, offset, length),
     sync: () => b.sync(),
@@ -66,7 +79,8 @@ export class Library implements Machine<tl.Tensor, tl.Scope> {
   private readonly before: { bytes: number; buffers: number; tensors: number };
 
   constructor(place: Place) {
-    this.device = new Device(place.backend.name, shared(place.backend), 'for a program');
+    const { name, limits } = place.backend;
+    this.device = new Device(name, shared(place.backend, place.bindings ?? limits.bindings), 'for a program');
     this.device.engine.fusion = place.fusion;
     tl.setDefaultDevice(this.device);
     tl.manualSeed(0);

@@ -50,6 +50,8 @@ import {
 interface Storage {
   value: Val;
   handles: number;
+  /** Not for in-place updates: whether the library can is up to it. */
+  fixed?: boolean;
 }
 
 let names = 0;
@@ -183,7 +185,11 @@ const logistic: Unary = (x) =>
     (g, y) => mul(g, mul(y, sub(number(1), y))),
   );
 const square: Unary = (x) =>
-  map([x], (v) => v! * v!, { dtype: x.dtype, grows: (v) => [2 * v!], gradient: (g) => [mul(g, mul(x, number(2)))] });
+  map([x], (v) => (x.dtype === 'float32' ? v! * v! : Math.imul(v!, v!)), {
+    dtype: x.dtype,
+    grows: (v) => [2 * v!],
+    gradient: (g) => [mul(g, mul(x, number(2)))],
+  });
 
 /** Ops of one tensor that compute in float32. */
 const FLOATING: Record<string, Unary> = {
@@ -577,6 +583,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
       ? (given as Val)
       : operand(given as Operand, typeof given === 'number' ? x.dtype : (given as Handle).dtype);
     const wants = v.tape !== null && v.tape !== undefined;
+    if (x.storage.fixed) fail('GeneratorError', 'in place on a gradient with a history');
     const watched = isRecording() && (x.tape !== null || wants);
     if (watched) {
       if (x.isLeaf && x.tape) fail('UnsupportedError', 'leaf in place');
@@ -643,7 +650,10 @@ export class Model implements Machine<Handle, Set<Handle>> {
     return inputs.map((x) => {
       const g = found.get(x.tape!);
       if (!g && !options.allowUnused) fail('UnsupportedError', 'unused');
-      return this.fresh(g ?? filled(0, x.shape));
+      const h = this.fresh(g ?? filled(0, x.shape));
+      // With a history it may be a view, which autograd does not follow through updates.
+      if (createGraph) h.storage.fixed = true;
+      return h;
     });
   }
 }
@@ -788,7 +798,10 @@ function matmulEntry(a: Handle, b: Handle): Val {
     (_, i) => !(ra === 1 && i === out.shape.length - 2) && !(rb === 1 && i === out.shape.length - 1),
   );
   const result = shaped(out, shape);
-  return dtype === 'float32' ? result : { ...result, dtype: 'int32', err: 0, tape: null };
+  if (dtype === 'float32') return result;
+  // Beyond 32 bits products wrap around on the way.
+  const wild = result.wild && result.data.some((v) => !(Math.abs(v) < 2 ** 31));
+  return { ...result, dtype: 'int32', err: 0, wild: wild || x.wild || y.wild, tape: null };
 }
 
 const flattened = (m: Model, x: Handle, from: number, to: number): Handle =>
