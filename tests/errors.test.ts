@@ -245,6 +245,7 @@ describe.each(devices)('bad input on %s', (name) => {
       expect(() => x.add(1)).toThrow(tl.DisposedError);
       expect(() => x.add(1)).toThrow(/add: a tensor of shape \[2\] was disposed by dispose\(\)/);
       expect(() => x.reshape([1, 2])).toThrow(tl.DisposedError);
+      expect(() => tl.zerosLike(x)).toThrow(/zerosLike: a tensor of shape \[2\] was disposed/);
     }));
 
   it('reads of a disposed tensor reject', async () => {

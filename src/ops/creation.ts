@@ -282,21 +282,26 @@ export function randint(low: number, high: number, shape: Shape, options: Tensor
   );
 }
 
-const like = (x: Tensor, options: TensorOptions): TensorOptions => ({ dtype: x.dtype, device: x.device, ...options });
+/** Options that follow a tensor, which must be alive. */
+function like(op: string, x: Tensor, options: TensorOptions, dtype: DType = x.dtype): TensorOptions {
+  x.alive(op);
+  return { dtype, device: x.device, ...options };
+}
 
 /** Zeros of a tensor's shape, dtype and device. */
-export const zerosLike = (x: Tensor, options: TensorOptions = {}): Tensor => zeros(x.shape, like(x, options));
+export const zerosLike = (x: Tensor, options: TensorOptions = {}): Tensor =>
+  zeros(x.shape, like('zerosLike', x, options));
 /** Ones of a tensor's shape, dtype and device. */
-export const onesLike = (x: Tensor, options: TensorOptions = {}): Tensor => ones(x.shape, like(x, options));
+export const onesLike = (x: Tensor, options: TensorOptions = {}): Tensor => ones(x.shape, like('onesLike', x, options));
 /** One value in a tensor's shape, dtype and device. */
 export const fullLike = (x: Tensor, value: number, options: TensorOptions = {}): Tensor =>
-  full(x.shape, value, like(x, options));
+  full(x.shape, value, like('fullLike', x, options));
 /** Uniform numbers in a tensor's shape and device. */
 export const randLike = (x: Tensor, options: TensorOptions = {}): Tensor =>
-  rand(x.shape, { device: x.device, ...options });
+  rand(x.shape, like('randLike', x, options, 'float32'));
 /** Normal numbers in a tensor's shape and device. */
 export const randnLike = (x: Tensor, options: TensorOptions = {}): Tensor =>
-  randn(x.shape, { device: x.device, ...options });
+  randn(x.shape, like('randnLike', x, options, 'float32'));
 
 /** A tensor over the elements of a typed array of its dtype, with a shape; the bytes are copied. */
 export function fromBuffer(

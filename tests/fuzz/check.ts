@@ -61,7 +61,13 @@ function distance(label: string, want: Reading, got: Reading, float64: boolean, 
   return '';
 }
 
-function compare(place: Place, want: Trace, got: Trace, gaps: Gaps | null): Failure | null {
+function compare(
+  place: Place,
+  want: Trace,
+  got: Trace,
+  gaps: Gaps | null,
+  errors: Map<string, string>,
+): Failure | null {
   const fail = (kind: Failure['kind'], message: string): Failure => ({ place: place.name, kind, message });
   for (const [label, g] of got)
     if ('error' in g && !CONTRACT.has(g.error)) return fail('crash', `${label}: ${g.error}: ${g.message}`);
@@ -77,6 +83,10 @@ function compare(place: Place, want: Trace, got: Trace, gaps: Gaps | null): Fail
       );
     }
     if ('error' in g) {
+      const elsewhere = errors.get(label);
+      if (elsewhere !== undefined && elsewhere !== g.error)
+        return fail('error', `${label}: ${g.error}, but ${elsewhere} elsewhere`);
+      errors.set(label, g.error);
       // A call may be wrong in several ways: which one is named is only the same everywhere.
       if ('error' in w && (w.error === g.error || w.error === 'DisposedError')) continue;
       return fail(
@@ -112,6 +122,7 @@ export interface Outcome {
 export async function check(program: Program, places: readonly Place[]): Promise<Outcome> {
   const want = runNow(program, new Model());
   const gaps: Gaps = new Map();
+  const classes = new Map<string, string>();
   let compared = 0;
   let exact = 0;
   let errors = 0;
@@ -135,7 +146,7 @@ export async function check(program: Program, places: readonly Place[]): Promise
     try {
       const got = await runProgram(program, library);
       // The first place is the reference in float32: its gap is what others are given eightfold.
-      const failure = compare(place, want, got, place.backend.precision === 'float64' ? null : gaps);
+      const failure = compare(place, want, got, place.backend.precision === 'float64' ? null : gaps, classes);
       planHits += library.device.engine.counters.planHits;
       if (failure) return outcome(failure);
       const leaks = library.leaks();

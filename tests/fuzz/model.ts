@@ -1,6 +1,5 @@
 // The model: what programs mean, eagerly and without an engine. Tensors are lists of places in a storage, so that views and
 // in-place updates need no strides; ops are composed of the few in values.ts, so that gradients of every order follow.
-import { avoid } from './known.ts';
 import type { Machine, Reading } from './program.ts';
 import {
   add,
@@ -444,7 +443,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
   call(fn: string, args: Args): readonly Handle[] {
     const op = TABLE[fn];
     if (!op) throw new Error(`the model has no ${fn}`);
-    if (!(avoid.likeOfDisposed && fn === 'zerosLike')) this.alive(args);
+    this.alive(args);
     const out = op(this, args);
     return Array.isArray(out) ? out : out instanceof Handle ? [out] : out ? [this.fresh(out as Val)] : [];
   }
