@@ -45,6 +45,8 @@ function distance(label: string, want: Reading, got: Reading, float64: boolean, 
   const err = want.err ?? 0;
   const floor = err * SLACK * (float64 ? EPSILON.float64 : EPSILON.float32) + TINY;
   const allowed = err === 0 ? 0 : floor + 8 * (gaps?.get(label) ?? 0);
+  // Errors beyond the range of float32 may have overflowed: nothing is promised.
+  if (allowed > 2 ** 127) return '';
   let gap = 0;
   for (let i = 0; i < want.data.length; i++) {
     const [a, b] = [want.data[i]!, got.data[i]!];
