@@ -139,7 +139,7 @@ const saturate = (v: number, low: number, high: number): number =>
 
 function cast(x: Val, dtype: DType): Val {
   if (x.dtype === dtype) return x;
-  if (dtype === 'float32') return { ...x, dtype, tape: null };
+  if (dtype === 'float32') return value(x.data, x.shape, dtype, 0, x.wild);
   const fn =
     dtype === 'bool'
       ? (v: number) => (v !== 0 ? 1 : 0)

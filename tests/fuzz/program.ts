@@ -108,7 +108,9 @@ export class Run<H, S> {
   private find(ref: Ref): H | null {
     const h = this.env.get(baseOf(ref));
     if (h === undefined) return null;
-    return ref.endsWith('.grad') ? this.machine.gradOf(h) : h;
+    if (!ref.endsWith('.grad')) return h;
+    // A disposed tensor has its gradient for as long as others need its place on the tape: nothing to rely on.
+    return this.machine.disposed(h) ? null : this.machine.gradOf(h);
   }
 
   /** Arguments with tensors in place of references; null where one is missing. */
