@@ -1,11 +1,11 @@
 import { UnsupportedError } from '../core/errors.ts';
 import { showShape } from '../core/shape.ts';
-import { onesLike } from '../ops/creation.ts';
-import { add, cast } from '../ops/elementwise.ts';
-import { checkOptions, compose } from '../ops/record.ts';
+import { onesLike, zerosLike } from '../ops/creation.ts';
+import { add } from '../ops/elementwise.ts';
+import { checkOptions } from '../ops/record.ts';
 import { contiguous } from '../ops/structure.ts';
 import { internal, keep } from '../tensor/scope.ts';
-import { type Hook, type Leaf, type TapeNode, withGrad } from '../tensor/tape.ts';
+import { type Hook, type Leaf, withGrad } from '../tensor/tape.ts';
 import { Cell, Tensor } from '../tensor/tensor.ts';
 import { reverse, type Seed, seedOf } from './reverse.ts';
 
@@ -26,13 +26,13 @@ export interface BackwardOptions {
 function own(g: Tensor, recorded: boolean): Tensor {
   const repeats = g.shape.some((n, d) => n > 1 && g.view.strides[d] === 0);
   const source = repeats ? contiguous(g) : g;
-  return keep(new Tensor(g.device, new Cell(source.node), source.view, recorded ? source.tape : null));
+  return new Tensor(g.device, new Cell(source.node), source.view, recorded ? source.tape : null);
 }
 
 /** Adds a gradient to what a leaf has. */
 function deposit(leaf: Leaf, g: Tensor, recorded: boolean): void {
   const before = leaf.grad;
-  leaf.grad = own(before ? add(before, g) : g, recorded);
+  leaf.grad = keep(own(before ? add(before, g) : g, recorded));
   before?.dispose();
 }
 
@@ -52,8 +52,10 @@ export function backward(output: Tensor, options: BackwardOptions = {}): void {
   const { createGraph = false, retainGraph = createGraph } = options;
   internal('backward', () => {
     const seed = seedOf('backward', output, options.gradient, onesLike);
-    reverse([seed], { retainGraph, createGraph }, (tape, g) => {
-      if (tape.leaf) deposit(tape.leaf, g, createGraph);
+    // After the whole pass, so that one that fails deposits nothing.
+    const gradients = reverse([seed], { retainGraph, createGraph });
+    withGrad(createGraph, () => {
+      for (const [tape, g] of gradients) if (tape.leaf) deposit(tape.leaf, g, createGraph);
     });
   });
 }
@@ -84,23 +86,21 @@ export function gradientsOrNull(
       );
   }
   return internal(op, () => {
-    const found = new Map<TapeNode, Tensor>();
     const seeds = outputs.map((y, i): Seed => seedOf(op, y, options.gradOutputs?.[i], onesLike));
     const targets = new Set(inputs.flatMap((x) => x.tape ?? []));
-    reverse(seeds, { retainGraph, createGraph, targets }, (tape, g) => {
-      if (targets.has(tape)) found.set(tape, own(g, createGraph));
-    });
+    const found = reverse(seeds, { retainGraph, createGraph, targets });
     // Each input gets a handle of its own, also where two are the same tensor.
-    const results = inputs.map((x) => {
-      const g = x.tape && found.get(x.tape);
-      return g ? new Tensor(g.device, g.cell, g.view, g.tape) : null;
-    });
-    for (const g of found.values()) g.dispose();
-    return results;
+    return withGrad(createGraph, () =>
+      inputs.map((x) => {
+        const g = x.tape && found.get(x.tape);
+        return g ? own(g, createGraph) : null;
+      }),
+    );
   });
 }
 
-function gradOf(outputs: readonly Tensor[], inputs: readonly Tensor[], options: GradOptions): Tensor[] {
+/** @internal `grad` of tensors. */
+export function gradOf(outputs: readonly Tensor[], inputs: readonly Tensor[], options: GradOptions): Tensor[] {
   checkOptions('grad', options, ['gradOutputs', 'retainGraph', 'createGraph', 'allowUnused']);
   return internal('grad', () => {
     const found = gradientsOrNull('grad', outputs, inputs, options);
@@ -110,56 +110,9 @@ function gradOf(outputs: readonly Tensor[], inputs: readonly Tensor[], options: 
         throw new UnsupportedError(
           `grad: the outputs do not depend on an input of shape ${showShape(x.shape)}; pass { allowUnused: true } for zeros`,
         );
-      return g ?? compose('grad', () => cast(onesLike(x), x.dtype).mul(0));
+      return g ?? zerosLike(x);
     });
   });
-}
-
-/** A function of tensors with a scalar result. */
-export type ScalarFunction<Args extends readonly Tensor[]> = (...args: Args) => Tensor;
-type Gradients<Args extends readonly Tensor[]> = { [K in keyof Args]: Tensor };
-
-/**
- * Gradients of outputs with respect to inputs, without touching `.grad` (`torch.autograd.grad`); or, of a function, the function
- * that computes its gradients (`jax.grad`, of every argument).
- *
- * @throws UnsupportedError for inputs that the outputs do not depend on.
- * @example
- * ```ts
- * const x = tl.tensor(3, { requiresGrad: true });
- * const [dx] = tl.grad([x.square()], [x]); // 6
- * const [d] = tl.grad((a: tl.Tensor) => a.square().sum())(tl.tensor([1, 2])); // [2, 4]
- * ```
- */
-export function grad(outputs: readonly Tensor[], inputs: readonly Tensor[], options?: GradOptions): Tensor[];
-export function grad<Args extends readonly Tensor[]>(fn: ScalarFunction<Args>): (...args: Args) => Gradients<Args>;
-export function grad<Args extends readonly Tensor[]>(
-  first: readonly Tensor[] | ScalarFunction<Args>,
-  inputs: readonly Tensor[] = [],
-  options: GradOptions = {},
-): Tensor[] | ((...args: Args) => Gradients<Args>) {
-  if (typeof first !== 'function') return gradOf(first, inputs, options);
-  return (...args) => valueAndGrad(first)(...args).grads;
-}
-
-/** A function that gives the value of `fn` and its gradients with respect to every argument (`jax.value_and_grad`). */
-export function valueAndGrad<Args extends readonly Tensor[]>(
-  fn: ScalarFunction<Args>,
-): (...args: Args) => { value: Tensor; grads: Gradients<Args> } {
-  return (...args) =>
-    internal('valueAndGrad', () =>
-      withGrad(true, () => {
-        // Watched under handles of their own, so that the caller's tensors stay as they are.
-        const watched = args.map((x) => {
-          const w = new Tensor(x.device, x.cell, x.view, null);
-          w.requiresGrad = true;
-          return w;
-        });
-        const value = fn(...(watched as unknown as Args));
-        const grads = gradOf([value], watched, { allowUnused: true });
-        return { value: detach(value), grads: grads as unknown as Gradients<Args> };
-      }),
-    );
 }
 
 /** The same value without its history (`torch.Tensor.detach`): shares the storage. */
@@ -173,22 +126,44 @@ export function noGrad<T>(fn: () => T): T {
   return withGrad(false, fn);
 }
 
-/** Makes a tensor that is no leaf keep its gradient in `.grad` (`torch.Tensor.retain_grad`). */
+/**
+ * Makes a tensor that is no leaf keep its gradient in `.grad`, as it is after all hooks (`torch.Tensor.retain_grad`).
+ *
+ * @throws UnsupportedError when the tensor requires no gradient.
+ */
 export function retainGrad(x: Tensor): void {
   x.alive('retainGrad');
   if (!x.tape) throw new UnsupportedError('retainGrad: the tensor requires no gradient; nothing will flow to it');
   x.tape.leaf ??= { grad: null };
 }
 
-/** Calls a function with the gradient of a tensor whenever a pass reaches it; what it returns replaces the gradient. Gives a function that removes it. */
+/**
+ * Calls a function with the gradient of a tensor whenever a pass reaches it, once, with the sum over all paths; what it returns
+ * replaces the gradient (`torch.Tensor.register_hook`). Hooks run in the order in which they were registered, before the gradient
+ * gets to `.grad`. The gradient it is given lives until the end of the pass, unless the hook calls `keep` on it. Gives a function
+ * that removes the hook.
+ *
+ * @throws UnsupportedError when the tensor requires no gradient, or, in the pass, when the hook returns something else than a tensor.
+ * @throws ShapeError in the pass, when the hook returns a tensor of another shape, dtype or device.
+ * @example
+ * ```ts
+ * const w = tl.tensor([1, 2], { requiresGrad: true });
+ * const remove = w.registerHook((g) => g.clamp({ min: -1, max: 1 }));
+ * w.square().sum().backward(); // w.grad is [1, 1]
+ * remove();
+ * ```
+ */
 export function registerHook(x: Tensor, hook: Hook): () => void {
   x.alive('registerHook');
   const tape = x.tape;
   if (!tape) throw new UnsupportedError('registerHook: the tensor requires no gradient; nothing will flow to it');
   tape.hooks ??= [];
   const { hooks } = tape;
-  hooks.push(hook);
+  // A function of its own, for the same hook may be registered twice.
+  const own: Hook = (g) => hook(g);
+  hooks.push(own);
   return () => {
-    hooks.splice(hooks.indexOf(hook), 1);
+    const at = hooks.indexOf(own);
+    if (at >= 0) hooks.splice(at, 1);
   };
 }

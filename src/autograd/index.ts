@@ -1,13 +1,20 @@
+export { type CheckpointFunction, checkpoint } from './checkpoint.ts';
+export { type CustomContext, type CustomOp, customOp } from './custom.ts';
 export {
-  type BackwardOptions,
-  backward,
-  detach,
-  type GradOptions,
+  type Arguments,
+  type Gradients,
   grad,
-  noGrad,
-  registerHook,
-  retainGrad,
+  hessian,
+  hvp,
+  jacobian,
+  jvp,
+  type Like,
+  type Pullback,
   type ScalarFunction,
+  type Tensors,
+  type TransformOptions,
   valueAndGrad,
-} from './grad.ts';
-export { type GradcheckOptions, gradcheck } from './gradcheck.ts';
+  vjp,
+} from './functional.ts';
+export { type BackwardOptions, backward, detach, type GradOptions, noGrad, registerHook, retainGrad } from './grad.ts';
+export { type GradcheckOptions, gradcheck, gradgradcheck } from './gradcheck.ts';

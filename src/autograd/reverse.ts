@@ -1,7 +1,7 @@
-import { UnsupportedError } from '../core/errors.ts';
+import { ShapeError, UnsupportedError } from '../core/errors.ts';
 import { sameShape, showShape } from '../core/shape.ts';
 import { add, cast } from '../ops/elementwise.ts';
-import { compose } from '../ops/record.ts';
+import { compose, describe } from '../ops/record.ts';
 import { sumTo } from '../ops/structure.ts';
 import type { Device } from '../tensor/device.ts';
 import { type GradientContext, type Saved, type TapeNode, withGrad } from '../tensor/tape.ts';
@@ -59,15 +59,31 @@ function order(
   return { visit: sorted.filter((t) => leading.has(t)), leads: (t) => leading.has(t) };
 }
 
+/** The gradient after the hooks of its place. */
+function hooked(tape: TapeNode, gradient: Tensor): Tensor {
+  let g = gradient;
+  // A hook may remove itself.
+  for (const hook of [...(tape.hooks ?? [])]) {
+    const next = hook(g) ?? g;
+    if (!(next instanceof Tensor))
+      throw new UnsupportedError(
+        `registerHook: the hook returned ${describe(next)}; it returns a tensor to go on with, or nothing`,
+      );
+    next.alive('registerHook');
+    if (!sameShape(next.shape, g.shape) || next.dtype !== g.dtype || next.device !== g.device)
+      throw new ShapeError(
+        `registerHook: the hook returned ${next} for a gradient of shape ${showShape(g.shape)} and dtype ${g.dtype} on ${g.device}; they must be alike`,
+      );
+    g = next;
+  }
+  return g;
+}
+
 /**
  * The reverse pass: takes places off the tape, latest first, applies each one's rule to its gradient and adds the results to its
- * parents'. Calls `arrive` with the gradient of every leaf, target or retaining place. Broadcasting is undone here, once.
+ * parents'. Gives the gradient of every leaf, target or retaining place. Broadcasting is undone here, once.
  */
-export function reverse(
-  seeds: readonly Seed[],
-  options: ReverseOptions,
-  arrive: (tape: TapeNode, gradient: Tensor) => void,
-): void {
+export function reverse(seeds: readonly Seed[], options: ReverseOptions): Map<TapeNode, Tensor> {
   const { visit, leads } = order(seeds, options.targets);
   const used = visit.find((t) => !t.isLeaf && !t.usable && t.parents.some((p) => p !== null && leads(p)));
   if (used)
@@ -79,15 +95,16 @@ export function reverse(
     const known = gradients.get(tape);
     gradients.set(tape, known ? add(known, g) : g);
   };
-  withGrad(options.createGraph, () =>
+  const arrived = withGrad(options.createGraph, () =>
     compose('backward', () => {
+      const found = new Map<TapeNode, Tensor>();
       for (const { tape, gradient } of seeds) if (leads(tape)) accumulate(tape, gradient);
       for (const tape of visit) {
-        let g = gradients.get(tape);
-        if (!g) continue;
+        const sum = gradients.get(tape);
+        if (!sum) continue;
         gradients.delete(tape);
-        for (const hook of tape.hooks ?? []) g = hook(g) ?? g;
-        if (tape.leaf || options.targets?.has(tape)) arrive(tape, g);
+        const g = hooked(tape, sum);
+        if (tape.leaf || options.targets?.has(tape)) found.set(tape, g);
         if (!tape.rule) continue;
         const needs = tape.parents.map((p) => p !== null && leads(p));
         if (!needs.includes(true)) continue;
@@ -100,9 +117,11 @@ export function reverse(
           accumulate(parent, back.dtype === dtype ? back : cast(back, dtype));
         });
       }
+      return found;
     }),
   );
   if (!options.retainGraph) for (const tape of visit) tape.forget();
+  return arrived;
 }
 
 /** Checks the gradient a user starts from, or makes the 1 of a scalar. */

@@ -32,6 +32,20 @@ export function setRandomState(state: RandomState): void {
   calls = state.calls;
 }
 
+/** What runs functions with the stream as it is now, and then puts it back to where it stood. */
+export function replaying(): <T>(again: () => T) => T {
+  const start = randomState();
+  return (again) => {
+    const now = randomState();
+    setRandomState(start);
+    try {
+      return again();
+    } finally {
+      setRandomState(now);
+    }
+  };
+}
+
 /** A generator on the host for shuffles and splits, on the same stream: floats in [0, 1). */
 export function hostRandom(): () => number {
   const [a, b, c] = nextStream();

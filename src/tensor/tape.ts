@@ -1,5 +1,5 @@
 import type { DType } from '../core/dtype.ts';
-import type { Shape, View } from '../core/shape.ts';
+import { type Shape, sameShape, type View } from '../core/shape.ts';
 import type { Node } from '../engine/node.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -36,7 +36,8 @@ export interface Leaf {
  *
  * @inline
  */
-export type Hook = (gradient: Tensor) => Tensor | undefined;
+// biome-ignore lint/suspicious/noConfusingVoidType: a hook that only looks returns nothing
+export type Hook = (gradient: Tensor) => Tensor | undefined | void;
 
 export interface InputInfo {
   readonly shape: Shape;
@@ -45,7 +46,29 @@ export interface InputInfo {
   readonly scalar: number | null;
 }
 
+/** Computes again what tape nodes let go of. */
+export interface Recomputation {
+  /** Counts the tape nodes that rely on it. */
+  hold(): void;
+  release(): void;
+  /** Gives every one of them back what it saved. */
+  restore(): void;
+}
+
 let nextId = 1;
+let recorders: TapeNode[][] = [];
+
+/** @internal Runs a function and lists the tape nodes that it makes; `apart`, no list from outside gets them. */
+export function recordTape<T>(apart: boolean, fn: () => T): { result: T; nodes: TapeNode[] } {
+  const before = recorders;
+  const nodes: TapeNode[] = [];
+  recorders = apart ? [nodes] : [...before, nodes];
+  try {
+    return { result: fn(), nodes };
+  } finally {
+    recorders = before;
+  }
+}
 
 /**
  * An op on the tape, or a leaf. Belongs to the tensors that can be reached from it: when the last one lets go, what it saved
@@ -59,6 +82,7 @@ export class TapeNode {
   /** For a tensor that is no leaf and yet keeps its gradient. */
   leaf: Leaf | null = null;
   private released = false;
+  private source: Recomputation | null = null;
 
   constructor(
     readonly label: string,
@@ -71,6 +95,7 @@ export class TapeNode {
     for (const p of parents) p?.hold();
     for (const s of saved) s?.node.hold();
     output?.node.hold();
+    for (const nodes of recorders) nodes.push(this);
   }
 
   static leaf(): TapeNode {
@@ -89,11 +114,66 @@ export class TapeNode {
   }
 
   savedInput(i: number): Saved | null {
+    this.regain();
     return this.saved[i] ?? null;
   }
 
   savedOutput(): Saved | null {
+    this.regain();
     return this.output;
+  }
+
+  /** Lets go of what it saved until somebody asks for it; what it read of leaves outside stays, for they hold it anyway. */
+  lend(source: Recomputation, inside: ReadonlySet<TapeNode>): void {
+    if (this.released || (!this.source && !this.output && this.saved.every((s) => s === null))) return;
+    source.hold();
+    const outside = (s: Saved | null): boolean => s?.tape?.isLeaf === true && !inside.has(s.tape);
+    const kept = this.saved.map((s) => (outside(s) ? s : null));
+    for (const s of kept) s?.node.hold();
+    this.drop();
+    this.saved = kept;
+    this.source = source;
+  }
+
+  /** Could the other be the same op, run again? */
+  resembles(other: TapeNode): boolean {
+    return (
+      this.label === other.label &&
+      this.inputs.length === other.inputs.length &&
+      this.inputs.every(({ shape, dtype }, i) => {
+        const x = other.inputs[i];
+        return x !== undefined && x.dtype === dtype && sameShape(x.shape, shape);
+      })
+    );
+  }
+
+  /** Takes over what the same op saved when it ran again; false where it read a leaf that has changed. */
+  adopt(again: TapeNode): boolean {
+    if (this.released) return true;
+    if (this.saved.some((s, i) => s && s.node !== again.saved[i]?.node)) return false;
+    const saved = again.saved.map((s, i) => s && { ...s, tape: this.parents[i] ?? null });
+    const { output, source } = again;
+    for (const s of saved) s?.node.hold();
+    output?.node.hold();
+    source?.hold();
+    this.drop();
+    this.saved = saved;
+    this.output = output;
+    this.source = source;
+    return true;
+  }
+
+  private regain(): void {
+    while (this.source) this.source.restore();
+  }
+
+  private drop(): void {
+    for (const s of this.saved) s?.node.release();
+    this.output?.node.release();
+    this.source?.release();
+    this.saved = [];
+    this.output = null;
+    this.source = null;
   }
 
   hold(): void {
@@ -116,10 +196,7 @@ export class TapeNode {
   forget(): void {
     if (this.released || this.rule === null) return;
     this.released = true;
-    for (const s of this.saved) s?.node.release();
-    this.output?.node.release();
-    this.saved = [];
-    this.output = null;
+    this.drop();
   }
 }
 
