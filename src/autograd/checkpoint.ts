@@ -1,4 +1,4 @@
-import { UnsupportedError } from '../core/errors.ts';
+import { DisposedError, UnsupportedError } from '../core/errors.ts';
 import { replaying } from '../core/random.ts';
 import type { Device } from '../tensor/device.ts';
 import { internal } from '../tensor/scope.ts';
@@ -18,7 +18,7 @@ class Run<Args extends readonly unknown[]> implements Recomputation {
   private readonly kept: readonly (Kept | null)[];
   private readonly others: readonly unknown[];
   /** What it put on the tape. */
-  nodes: readonly TapeNode[] = [];
+  nodes: TapeNode[] = [];
 
   constructor(
     private readonly fn: CheckpointFunction<Args, unknown>,
@@ -46,6 +46,10 @@ class Run<Args extends readonly unknown[]> implements Recomputation {
       x?.node.release();
       x?.tape?.release();
     }
+  }
+
+  redirect(from: TapeNode, to: TapeNode): void {
+    this.nodes[this.nodes.indexOf(from)] = to;
   }
 
   restore(): void {
@@ -78,6 +82,11 @@ class Run<Args extends readonly unknown[]> implements Recomputation {
             );
         });
       });
+    } catch (error) {
+      if (!(error instanceof DisposedError)) throw error;
+      throw new DisposedError(
+        `checkpoint: the function closes over a tensor that was disposed before it ran again for the gradient; give it as an input (${error.message})`,
+      );
     } finally {
       this.release();
     }
@@ -86,11 +95,13 @@ class Run<Args extends readonly unknown[]> implements Recomputation {
 
 /**
  * Runs a function without keeping what its gradient needs: that is computed again in the backward pass, for less memory and more
- * time (`torch.utils.checkpoint.checkpoint` with `use_reentrant=False`). Gradients are the same to the bit, of every order, also for
- * parameters that the function closes over; random ops draw the same numbers again. The function must do the same both times, and
- * what it closes over must still be there in the backward pass. What it changes in place outside is changed twice.
+ * time (`torch.utils.checkpoint.checkpoint` with `use_reentrant=False`). Gradients are the same, of every order, also for parameters
+ * that the function closes over; random ops draw the same numbers again. The function must do the same both times. Its inputs are
+ * kept as they are; what else it closes over must still be there in the backward pass. What it changes in place outside is changed
+ * twice.
  *
  * @throws UnsupportedError in the backward pass, when the function does other ops, or finds a parameter changed.
+ * @throws DisposedError in the backward pass, when the function closes over a tensor that is gone.
  * @example
  * ```ts
  * const h = tl.checkpoint((a: tl.Tensor) => model.forward(a), x);

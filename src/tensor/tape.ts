@@ -51,8 +51,10 @@ export interface Recomputation {
   /** Counts the tape nodes that rely on it. */
   hold(): void;
   release(): void;
-  /** Gives every one of them back what it saved. */
+  /** Gives every one of them back what it saved, or another source of it. */
   restore(): void;
+  /** From now on it gives to another tape node what it would have given to this one. */
+  redirect(from: TapeNode, to: TapeNode): void;
 }
 
 let nextId = 1;
@@ -156,6 +158,7 @@ export class TapeNode {
     for (const s of saved) s?.node.hold();
     output?.node.hold();
     source?.hold();
+    source?.redirect(again, this);
     this.drop();
     this.saved = saved;
     this.output = output;

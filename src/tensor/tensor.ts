@@ -12,6 +12,8 @@ import { TapeNode } from './tape.ts';
 /** Storage: what all views of a tensor share. Holds the current node; an in-place update gives it a new one. */
 export class Cell implements NodeSlot {
   handles = 0;
+  /** Handles that the collector found: in the count of those that in-place ops look at, so that no rule depends on it. */
+  collected = 0;
   constructor(public node: Node) {
     node.hold();
   }
@@ -31,6 +33,7 @@ interface Remains {
 const collector = new FinalizationRegistry<Remains>(({ cell, tape, device }) => {
   live--;
   device.engine.collect(() => {
+    cell.collected++;
     cell.release();
     tape?.release();
   });
