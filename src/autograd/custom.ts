@@ -103,6 +103,11 @@ export function customOp<Args extends readonly unknown[], Out extends Tensors | 
       const watched = tensors.map((x) => gradEnabled() && typeof x !== 'number' && x.requiresGrad);
       const out = withGrad(false, () => forward(context(watched, []), ...args));
       const raw = Array.isArray(out) ? (out as readonly Tensor[]) : [out as Tensor];
+      const odd: unknown = raw.find((y) => !(y instanceof Tensor));
+      if (odd !== undefined || raw.includes(undefined as never))
+        throw new UnsupportedError(
+          `${name}: forward returned ${describe(odd)}; it gives a tensor, or an array of tensors`,
+        );
       deviceOf(name, [...tensors, ...raw]);
       // What is not new gets a handle of its own, which can stand elsewhere on the tape.
       const outputs = raw.map((y, i) => (y.tape || tensors.includes(y) || raw.indexOf(y) < i ? detach(y) : y));
