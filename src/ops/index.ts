@@ -13,4 +13,5 @@ export {
   type VarianceOptions,
   variance,
 } from './reductions.ts';
+export type { SortOptions, TopkOptions } from './sorting.ts';
 export type { ReduceOptions } from './structure.ts';

@@ -1,6 +1,7 @@
 // What `methods/` installs on Tensor: ops whose first argument is a tensor, under the names of the free functions.
-export * from './assign.ts';
+export { add_, assign_, div_, fill_, mul_, sub_, zero_ } from './assign.ts';
 export * from './elementwise.ts';
+export { gather, indexSelect, scatter, scatterAdd } from './gather.ts';
 export { addmm, bmm, dot, linear, matmul, outer } from './matmul.ts';
 export {
   amax,
@@ -14,6 +15,8 @@ export {
   std,
   variance as var,
 } from './reductions.ts';
+export { cummax, cummin, cumprod, cumsum, prod } from './scans.ts';
+export { argsort, sort, topk } from './sorting.ts';
 export {
   broadcastTo,
   chunk,
@@ -22,8 +25,6 @@ export {
   expand,
   expandAs,
   flatten,
-  gather,
-  indexSelect,
   movedim,
   narrow,
   pad,
