@@ -31,7 +31,8 @@ export {
 export { binaryCrossEntropyWithLogits, crossEntropy, mseLoss } from '../ops/losses.ts';
 export { linear } from '../ops/matmul.ts';
 export { logSoftmax, softmax } from '../ops/reductions.ts';
-export { flatten, pad } from '../ops/structure.ts';
+export { flatten } from '../ops/structure.ts';
+export { pad } from '../ops/windows.ts';
 
 /** Options of `dropout`. */
 export interface DropoutOptions {

@@ -3,6 +3,21 @@ export * from './assign.ts';
 export * from './elementwise.ts';
 export { addmm, bmm, dot, linear, matmul, outer } from './matmul.ts';
 export {
+  diag,
+  flip,
+  fliplr,
+  flipud,
+  repeat,
+  repeatInterleave,
+  roll,
+  rot90,
+  tile,
+  trace,
+  tril,
+  triu,
+  unflatten,
+} from './movement.ts';
+export {
   amax,
   amin,
   argmax,
@@ -26,7 +41,6 @@ export {
   indexSelect,
   movedim,
   narrow,
-  pad,
   permute,
   reshape,
   select,
@@ -39,3 +53,4 @@ export {
   unbind,
   unsqueeze,
 } from './structure.ts';
+export { pad, unfold } from './windows.ts';
