@@ -1,7 +1,7 @@
 import { ShapeError, UnsupportedError } from '../core/errors.ts';
 import { normalizeDim, type Shape, showShape } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
-import { and, select as choose, constant, div, index, loadAt, lt, mul, sub, uniform } from '../ir/expr.ts';
+import { and, select as choose, constant, div, type Expr, index, loadAt, lt, mul, sub, uniform } from '../ir/expr.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { cat } from './joins.ts';
 import { checkWhole, flip } from './movement.ts';
@@ -114,18 +114,28 @@ export function pad(x: Tensor, padding: readonly number[], options: PadOptions =
         `pad: sizes ${size} and ${padding[i + 1]} cut more than the ${n} elements of dim ${dim} of ${showShape(x.shape)}`,
       );
   });
+  const sides = Array.from({ length: padding.length / 2 }, (_, i): Side => {
+    const [before, after] = [padding[2 * i]!, padding[2 * i + 1]!];
+    return { dim: x.ndim - 1 - i, before, after, first: Math.max(0, before), last: Math.max(0, after) };
+  });
   return compose('pad', () => {
+    const grown = sides.filter(({ first, last }) => first + last > 0);
     let out = x;
-    for (let i = 0; i < padding.length; i += 2) {
-      const dim = x.ndim - 1 - i / 2;
-      const [before, after] = [padding[i]!, padding[i + 1]!];
-      const [first, last] = [Math.max(0, before), Math.max(0, after)];
-      if (first + last > 0)
-        out = mode === 'constant' ? surround(out, dim, first, last, value) : extend(out, dim, first, last, mode);
+    if (mode !== 'constant') for (const side of grown) out = extend(out, side, mode);
+    else if (grown.length > 0) out = surround(x, grown, value);
+    for (const { dim, before, after, first, last } of sides)
       if (before < 0 || after < 0) out = slice(out, dim, first - before, out.shape[dim]! - (last - after));
-    }
     return out.cell === x.cell ? contiguous(out) : out;
   });
+}
+
+/** What is asked for at the ends of a dim, and how much of it is to be added. */
+interface Side {
+  readonly dim: number;
+  readonly before: number;
+  readonly after: number;
+  readonly first: number;
+  readonly last: number;
 }
 
 /** How many elements of a dim of n a mode can add at one side. */
@@ -136,24 +146,35 @@ const LIMITS: Readonly<Record<PadMode, (n: number) => number>> = {
   circular: (n) => n,
 };
 
-function surround(x: Tensor, dim: number, before: number, after: number, value: number): Tensor {
+function surround(x: Tensor, sides: readonly Side[], value: number): Tensor {
   const device = deviceOf('pad', [x]);
-  const n = x.shape[dim]!;
-  const shape = x.shape.map((size, d) => (d === dim ? before + n + after : size));
-  const place = sub(index(dim), uniform(0, 'int32'));
-  const inside = and(lt(constant(-1, 'int32'), place), lt(place, uniform(1, 'int32')));
-  const expr = choose(inside, loadAt(0, x.dtype, coordinates(x.ndim, dim, place)), uniform(2, x.dtype));
-  const operation = {
-    template: template('map', expr, ['int32', 'int32', x.dtype]),
-    space: shape,
-    inputs: [readingAt(x, null)],
-    scalars: [before, n, value],
+  const shape = [...x.shape];
+  const scalars = [value];
+  const dtypes = [x.dtype];
+  const extent = (n: number): Expr => {
+    dtypes.push('int32');
+    return uniform(scalars.push(n) - 1, 'int32');
   };
-  const out = produce(device, 'pad', x.dtype, shape, operation);
-  return taped('pad', { gradient: (g) => [slice(g, dim, before, before + n)], saves: 'nothing' }, [x], out);
+  const at = x.shape.map((_, d) => index(d));
+  let inside: Expr | null = null;
+  for (const { dim, first, last } of sides) {
+    const n = x.shape[dim]!;
+    const place = sub(index(dim), extent(first));
+    const within = and(lt(constant(-1, 'int32'), place), lt(place, extent(n)));
+    inside = inside ? and(inside, within) : within;
+    at[dim] = place;
+    shape[dim] = first + n + last;
+  }
+  const expr = choose(inside!, loadAt(0, x.dtype, at), uniform(0, x.dtype));
+  const operation = { template: template('map', expr, dtypes), space: shape, inputs: [readingAt(x, null)], scalars };
+  const from = x.shape;
+  const gradient = (g: Tensor): Tensor[] => [
+    sides.reduce((part, { dim, first }) => slice(part, dim, first, first + from[dim]!), g),
+  ];
+  return taped('pad', { gradient, saves: 'nothing' }, [x], produce(device, 'pad', x.dtype, shape, operation));
 }
 
-function extend(x: Tensor, dim: number, before: number, after: number, mode: Exclude<PadMode, 'constant'>): Tensor {
+function extend(x: Tensor, { dim, first, last }: Side, mode: Exclude<PadMode, 'constant'>): Tensor {
   const n = x.shape[dim]!;
   const piece = (start: number, length: number): Tensor => slice(x, dim, start, start + length);
   const edge = (start: number, length: number): Tensor =>
@@ -161,12 +182,12 @@ function extend(x: Tensor, dim: number, before: number, after: number, mode: Exc
       piece(start, 1),
       x.shape.map((size, d) => (d === dim ? length : size)),
     );
-  const sides = {
-    reflect: () => [flip(piece(1, before), dim), flip(piece(n - 1 - after, after), dim)],
-    replicate: () => [edge(0, before), edge(n - 1, after)],
-    circular: () => [piece(n - before, before), piece(0, after)],
+  const borders = {
+    reflect: () => [flip(piece(1, first), dim), flip(piece(n - 1 - last, last), dim)],
+    replicate: () => [edge(0, first), edge(n - 1, last)],
+    circular: () => [piece(n - first, first), piece(0, last)],
   };
-  const [left, right] = sides[mode]() as [Tensor, Tensor];
+  const [left, right] = borders[mode]() as [Tensor, Tensor];
   return cat(
     [left, x, right].filter((t) => t.shape[dim] !== 0),
     dim,
