@@ -6,6 +6,7 @@ import { matmul } from './matmul.ts';
 import { checkWhole } from './movement.ts';
 import { checkOptions, compose, describe, deviceOf } from './record.ts';
 import { floats } from './reductions.ts';
+import { type Samples, sample } from './samples.ts';
 import { permute, reshape, slice, transpose } from './structure.ts';
 import { pad, unfold } from './windows.ts';
 
@@ -94,3 +95,34 @@ export function conv2d(input: Tensor, weight: Tensor, bias?: Tensor | null, opti
     return reshape(apart, [...input.shape.slice(0, -3), outputs, height, width]);
   });
 }
+
+/** @internal */
+export const samples: Samples = {
+  conv2d: {
+    calls: [
+      sample([[2, 3, 5, 4], [4, 3, 3, 2], [4]], (x, w, b) => conv2d(x, w, b)),
+      sample(
+        [
+          [1, 4, 7, 6],
+          [6, 2, 3, 3],
+        ],
+        (x, w) => conv2d(x, w, null, { stride: 2, padding: 1, groups: 2 }),
+      ),
+      sample(
+        [
+          [1, 2, 6, 7],
+          [2, 2, 3, 2],
+        ],
+        (x, w) => conv2d(x, w, null, { dilation: [1, 3], padding: [1, 2] }),
+      ),
+      sample([[2, 4, 5], [2, 1, 2, 4], [2]], (x, w, b) => conv2d(x, w, b, { padding: 'same', groups: 2 })),
+      sample(
+        [
+          [0, 2, 3, 3],
+          [2, 2, 2, 2],
+        ],
+        (x, w) => conv2d(x, w),
+      ),
+    ],
+  },
+};

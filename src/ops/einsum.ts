@@ -4,6 +4,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { mul } from './elementwise.ts';
 import { matmul } from './matmul.ts';
 import { compose, describe, deviceOf } from './record.ts';
+import { type Samples, sample } from './samples.ts';
 import { diagonal, permute, reshape, squeeze, sum } from './structure.ts';
 
 /** A tensor with a label for each dim, no label twice. */
@@ -171,3 +172,74 @@ function merged({ t, labels }: Labelled, ...groups: [batch: string[], rows: stri
   );
   return reshape(ordered, [...batch!, ...matrix.map((sizes) => sizes.reduce((n, m) => n * m, 1))]);
 }
+
+/** @internal */
+export const samples: Samples = {
+  einsum: {
+    calls: [
+      sample(
+        [
+          [3, 5],
+          [5, 4],
+        ],
+        (a, b) => einsum('ij,jk->ik', a, b),
+      ),
+      sample(
+        [
+          [2, 3, 5],
+          [2, 5, 4],
+        ],
+        (a, b) => einsum('bij,bjk->bki', a, b),
+      ),
+      sample([[3], [5]], (a, b) => einsum('i,j', a, b)),
+      sample([[4, 4]], (a) => einsum('ii', a)),
+      sample([[3, 2, 3]], (a) => einsum('iji->ji', a)),
+      sample(
+        [
+          [2, 1, 3, 5],
+          [4, 5, 2],
+        ],
+        (a, b) => einsum('...ij, ...jk -> ...ik', a, b),
+      ),
+      sample([[2, 3, 4]], (a) => einsum('i...->...', a)),
+      sample([[2, 3, 4]], (a) => einsum('...k->k', a)),
+      sample(
+        [
+          [3, 4],
+          [3, 4],
+        ],
+        (a, b) => einsum('ij,ij->i', a, b),
+      ),
+      sample(
+        [
+          [3, 2],
+          [4, 2, 5],
+          [3, 5],
+        ],
+        (a, b, c) => einsum('bi,kij,bj->bk', a, b, c),
+      ),
+      sample(
+        [
+          [3, 1],
+          [1, 4],
+        ],
+        (a, b) => einsum('ij,ij->ij', a, b),
+      ),
+      sample([[], [2]], (a, b) => einsum(',i->i', a, b)),
+      sample(
+        [
+          [0, 3],
+          [3, 2],
+        ],
+        (a, b) => einsum('ij,jk->ik', a, b),
+      ),
+      sample(
+        [
+          { shape: [2, 3], dtype: 'int32' },
+          { shape: [3, 2], dtype: 'int32' },
+        ],
+        (a, b) => einsum('ij,jk', a, b),
+      ),
+    ],
+  },
+};

@@ -16,6 +16,7 @@ import {
   resolveShape,
   taped,
 } from './record.ts';
+import { type Samples, sample } from './samples.ts';
 import { contiguous, diagonal, expand, flatten, reshape, sum, transpose, undiagonal, unsqueeze } from './structure.ts';
 
 /*
@@ -372,3 +373,102 @@ export function meshgrid(tensors: readonly Tensor[], options: MeshgridOptions = 
     ),
   );
 }
+
+/** @internal */
+export const samples: Samples = {
+  flip: {
+    calls: [
+      sample([[3, 4]], (x) => flip(x, [0])),
+      sample([[2, 3, 5]], (x) => flip(x, [-1, 0])),
+      sample([{ shape: [2, 3], dtype: 'bool' }], (x) => flip(x, 1)),
+      sample([[0, 3]], (x) => flip(x, [0, 1])),
+      sample([[]], (x) => flip(x, [0])),
+      sample([[3]], (x) => flip(x, [])),
+    ],
+  },
+  fliplr: { calls: [sample([[2, 3]], fliplr), sample([{ shape: [2, 3, 2], dtype: 'int32' }], fliplr)] },
+  flipud: { calls: [sample([[3]], flipud), sample([[3, 2]], flipud)] },
+  rot90: {
+    calls: [
+      sample([[2, 3]], (x) => rot90(x)),
+      sample([[2, 3]], (x) => rot90(x, 2)),
+      sample([[2, 3, 4]], (x) => rot90(x, -1, [2, 0])),
+      sample([{ shape: [2, 3], dtype: 'int32' }], (x) => rot90(x, 4)),
+    ],
+  },
+  roll: {
+    calls: [
+      sample([[7]], (x) => roll(x, 2, 0)),
+      sample([[3, 5]], (x) => roll(x, [-4, 13], [0, -1])),
+      sample([[3, 5]], (x) => roll(x, [1, 1], [1, 1])),
+      sample([[2, 3]], (x) => roll(x, -2)),
+      sample([{ shape: [2, 3], dtype: 'bool' }], (x) => roll(x, 1, 1)),
+      sample([[0, 3]], (x) => roll(x, [1, 1], [0, 1])),
+      sample([[]], (x) => roll(x, 1)),
+    ],
+  },
+  repeat: {
+    calls: [
+      sample([[2, 3]], (x) => repeat(x, [2, 3])),
+      sample([[3]], (x) => repeat(x, [2, 1, 2])),
+      sample([[1, 3]], (x) => repeat(x, [3, 1])),
+      sample([[]], (x) => repeat(x, [2])),
+      sample([[2, 3]], (x) => repeat(x, [0, 2])),
+      sample([{ shape: [2, 2], dtype: 'int32' }], (x) => repeat(x, [1, 1])),
+    ],
+  },
+  tile: {
+    calls: [
+      sample([[2, 3]], (x) => tile(x, [2])),
+      sample([[3]], (x) => tile(x, [2, 2])),
+      sample([{ shape: [2, 1], dtype: 'bool' }], (x) => tile(x, [1, 3])),
+    ],
+  },
+  repeatInterleave: {
+    calls: [
+      sample([[2, 3]], (x) => repeatInterleave(x, 2)),
+      sample([[2, 3]], (x) => repeatInterleave(x, 3, { dim: 0 })),
+      sample([[2, 3]], (x) => repeatInterleave(x, 2, { dim: -1 })),
+      sample([[]], (x) => repeatInterleave(x, 3)),
+      sample([{ shape: [2, 3], dtype: 'int32' }], (x) => repeatInterleave(x, 1, { dim: 1 })),
+      sample([[2, 3]], (x) => repeatInterleave(x, 0, { dim: 1 })),
+    ],
+  },
+  tril: {
+    calls: [
+      sample([[4, 4]], (x) => tril(x)),
+      sample([[2, 3, 5]], (x) => tril(x, 1)),
+      sample([[5, 3]], (x) => tril(x, -2)),
+      sample([{ shape: [3, 3], dtype: 'bool' }], (x) => tril(x, -1)),
+      sample([[0, 3]], (x) => tril(x)),
+    ],
+  },
+  triu: {
+    calls: [
+      sample([[4, 4]], (x) => triu(x)),
+      sample([[2, 3, 5]], (x) => triu(x, 1)),
+      sample([[5, 3]], (x) => triu(x, -2)),
+      sample([{ shape: [3, 3], dtype: 'int32' }], (x) => triu(x, 9)),
+    ],
+  },
+  diag: {
+    calls: [
+      sample([[4]], (x) => diag(x)),
+      sample([[3]], (x) => diag(x, -2)),
+      sample([[4, 5]], (x) => diag(x, 1)),
+      sample([[4, 5]], (x) => diag(x, -9)),
+      sample([{ shape: [3], dtype: 'int32' }], (x) => diag(x, 1)),
+    ],
+  },
+  trace: { calls: [sample([[4, 3]], trace), sample([{ shape: [3, 3], dtype: 'int32' }], trace)] },
+  unflatten: {
+    calls: [sample([[2, 12]], (x) => unflatten(x, 1, [3, -1])), sample([[6]], (x) => unflatten(x, -1, [1, 2, 3]))],
+  },
+  meshgrid: {
+    calls: [
+      sample([[3], [4]], (x, y) => meshgrid([x, y])),
+      sample([[2], [3], [1]], (x, y, z) => meshgrid([x, y, z], { indexing: 'xy' })),
+      sample([[], [2]], (x, y) => meshgrid([x, y])),
+    ],
+  },
+};

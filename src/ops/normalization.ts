@@ -4,6 +4,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { add, mul, rsqrt, square, sub } from './elementwise.ts';
 import { checkOptions, compose, deviceOf } from './record.ts';
 import { floats, mean } from './reductions.ts';
+import { type Samples, sample } from './samples.ts';
 
 /** Options of `layerNorm`. */
 export interface LayerNormOptions {
@@ -49,3 +50,22 @@ export function layerNorm(x: Tensor, normalizedShape: number | Shape, options: L
     return bias ? add(scaled, bias) : scaled;
   });
 }
+
+/** @internal */
+export const samples: Samples = {
+  layerNorm: {
+    calls: [
+      sample([[3, 5]], (x) => layerNorm(x, 5)),
+      sample(
+        [
+          [2, 3, 5],
+          [3, 5],
+          [3, 5],
+        ],
+        (x, weight, bias) => layerNorm(x, [3, 5], { weight, bias, eps: 0.1 }),
+      ),
+      sample([[4], [4]], (x, weight) => layerNorm(x, [4], { weight })),
+      sample([[0, 3]], (x) => layerNorm(x, [3])),
+    ],
+  },
+};

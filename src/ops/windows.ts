@@ -6,6 +6,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { cat } from './joins.ts';
 import { checkWhole, flip } from './movement.ts';
 import { checkOptions, compose, describe, deviceOf, produce, readingAt, taped, viewed } from './record.ts';
+import { type Samples, sample } from './samples.ts';
 import { contiguous, coordinates, expand, reshape, slice } from './structure.ts';
 
 /*
@@ -193,3 +194,35 @@ function extend(x: Tensor, { dim, first, last }: Side, mode: Exclude<PadMode, 'c
     dim,
   );
 }
+
+/** @internal */
+export const samples: Samples = {
+  unfold: {
+    calls: [
+      sample([[9]], (x) => unfold(x, 0, 3, 2)),
+      sample([[3, 7]], (x) => unfold(x, 1, 4, 1)),
+      sample([[2, 11]], (x) => unfold(x, -1, 2, 3)),
+      sample([[4, 3]], (x) => unfold(x, 0, 4, 1)),
+      sample([[5, 6]], (x) => unfold(unfold(x, 0, 3, 1), 1, 2, 2)),
+      sample([{ shape: [5], dtype: 'bool' }], (x) => unfold(x, 0, 2, 1)),
+      sample([[3]], (x) => unfold(x, 0, 0, 1)),
+      sample([[]], (x) => unfold(x, 0, 1, 1)),
+    ],
+  },
+  pad: {
+    calls: [
+      sample([[2, 5]], (x) => pad(x, [1, 2], { value: 1.5 })),
+      sample([[2, 3, 4]], (x) => pad(x, [2, -1, 0, 1, -1, 2])),
+      sample([{ shape: [2, 3], dtype: 'int32' }], (x) => pad(x, [1, 1], { value: 7 })),
+      sample([[0, 2]], (x) => pad(x, [1, 0, 1, 1])),
+      sample([[3]], (x) => pad(x, [])),
+      sample([[2, 5]], (x) => pad(x, [2, 3], { mode: 'reflect' })),
+      sample([[1, 3, 4]], (x) => pad(x, [3, 0, 1, 2], { mode: 'reflect' })),
+      sample([[4, 5]], (x) => pad(x, [-2, 4], { mode: 'reflect' })),
+      sample([[2, 1, 4]], (x) => pad(x, [3, 1, 2, 0], { mode: 'replicate' })),
+      sample([{ shape: [2, 3], dtype: 'bool' }], (x) => pad(x, [1, 2], { mode: 'replicate' })),
+      sample([[3, 4]], (x) => pad(x, [4, 1, 0, 2], { mode: 'circular' })),
+      sample([[6]], (x) => pad(x, [-1, 2], { mode: 'circular' })),
+    ],
+  },
+};
