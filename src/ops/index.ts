@@ -1,9 +1,11 @@
 // The ops as free functions: what `tensorloom/functional` exports, and the main entry as well.
 export * from './creation.ts';
+export { einsum } from './einsum.ts';
 export * from './functions.ts';
 export * from './joins.ts';
 export * from './losses.ts';
 export * from './methods.ts';
+export { type MeshgridOptions, meshgrid, type RepeatInterleaveOptions } from './movement.ts';
 export * from './overloads.ts';
 export { bernoulli } from './random.ts';
 export {
@@ -15,3 +17,4 @@ export {
 } from './reductions.ts';
 export type { SortOptions, TopkOptions } from './sorting.ts';
 export type { ReduceOptions } from './structure.ts';
+export type { PadMode, PadOptions } from './windows.ts';

@@ -4,6 +4,21 @@ export * from './elementwise.ts';
 export { gather, indexSelect, scatter, scatterAdd } from './gather.ts';
 export { addmm, bmm, dot, linear, matmul, outer } from './matmul.ts';
 export {
+  diag,
+  flip,
+  fliplr,
+  flipud,
+  repeat,
+  repeatInterleave,
+  roll,
+  rot90,
+  tile,
+  trace,
+  tril,
+  triu,
+  unflatten,
+} from './movement.ts';
+export {
   amax,
   amin,
   argmax,
@@ -27,7 +42,6 @@ export {
   flatten,
   movedim,
   narrow,
-  pad,
   permute,
   reshape,
   select,
@@ -40,3 +54,4 @@ export {
   unbind,
   unsqueeze,
 } from './structure.ts';
+export { pad, unfold } from './windows.ts';

@@ -18,8 +18,8 @@ const notEmpty = (op: string, x: Tensor, dims: readonly number[]): void => {
     );
 };
 
-/** Floats only: what an op without a meaning for integers says. */
-function floats(op: string, x: Tensor): void {
+/** @internal Floats only: what an op without a meaning for integers says. */
+export function floats(op: string, x: Tensor): void {
   if (!isFloating(x.dtype))
     throw new DTypeError(`${op}: needs a floating tensor, got ${x.dtype}; convert it with .to('float32')`);
 }

@@ -15,7 +15,6 @@ import {
   expand,
   keptShape,
   movedim,
-  pad,
   permute,
   type ReduceOptions,
   reduceDims,
@@ -23,6 +22,7 @@ import {
   slice,
   withDims,
 } from './structure.ts';
+import { pad } from './windows.ts';
 
 /*
  * Running sums and products, and what their gradients need: the linear recurrence, whose gradient is a recurrence again. So

@@ -1,5 +1,5 @@
 import type { DType } from '../core/dtype.ts';
-import { IndexError, ShapeError, UnsupportedError } from '../core/errors.ts';
+import { IndexError, ShapeError } from '../core/errors.ts';
 import {
   broadcastShapes,
   broadcastView,
@@ -13,21 +13,7 @@ import {
   sizeOf,
 } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
-import {
-  and,
-  select as choose,
-  constant,
-  div,
-  type Expr,
-  eq,
-  index,
-  load,
-  loadAt,
-  lt,
-  mul,
-  sub,
-  uniform,
-} from '../ir/expr.ts';
+import { select as choose, div, type Expr, eq, index, load, loadAt, mul, sub, uniform } from '../ir/expr.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { cast } from './elementwise.ts';
 import {
@@ -267,7 +253,7 @@ export function diagonal(x: Tensor, offset = 0, dim1 = 0, dim2 = 1): Tensor {
 }
 
 /** @internal The inverse of `diagonal`: its elements at their places in a tensor of zeros. */
-function undiagonal(g: Tensor, shape: Shape, offset: number, a: number, b: number): Tensor {
+export function undiagonal(g: Tensor, shape: Shape, offset: number, a: number, b: number): Tensor {
   const device = deviceOf('undiagonal', [g]);
   const rest = shape.map((_, d) => d).filter((d) => d !== a && d !== b);
   const at = [...rest.map((d) => index(d)), sub(index(a), uniform(1, 'int32'))];
@@ -353,52 +339,6 @@ export function unslice(g: Tensor, dim: number, n: number, start: number, step: 
     [g],
     out,
   );
-}
-
-/** Zeros (or `value`) around a tensor, PyTorch's order of sides: last dim first, before and after (`F.pad`, mode constant). */
-export function pad(
-  x: Tensor,
-  padding: readonly number[],
-  options: { readonly mode?: 'constant'; readonly value?: number } = {},
-): Tensor {
-  checkOptions('pad', options, ['mode', 'value']);
-  if ((options.mode ?? 'constant') !== 'constant')
-    throw new UnsupportedError(`pad: mode ${options.mode} is not there; use 'constant', or join slices with cat`);
-  if (padding.length % 2 !== 0 || padding.length > 2 * x.ndim)
-    throw new ShapeError(
-      `pad: ${showShape(padding)} must hold two sizes a dim, for at most the ${x.ndim} dims of ${showShape(x.shape)}`,
-    );
-  const value = options.value ?? 0;
-  return compose('pad', () => {
-    let out = x;
-    for (let i = 0; i < padding.length; i += 2) {
-      const dim = x.ndim - 1 - i / 2;
-      const before = padding[i]!;
-      const after = padding[i + 1]!;
-      if (before < 0 || after < 0) out = slice(out, dim, Math.max(0, -before), out.shape[dim]! - Math.max(0, -after));
-      const first = Math.max(0, before);
-      const last = Math.max(0, after);
-      if (first + last > 0) out = padDim(out, dim, first, last, value);
-    }
-    return out.cell === x.cell ? contiguous(out) : out;
-  });
-}
-
-function padDim(x: Tensor, dim: number, before: number, after: number, value: number): Tensor {
-  const device = deviceOf('pad', [x]);
-  const n = x.shape[dim]!;
-  const shape = x.shape.map((size, d) => (d === dim ? before + n + after : size));
-  const place = sub(index(dim), uniform(0, 'int32'));
-  const inside = and(lt(constant(-1, 'int32'), place), lt(place, uniform(1, 'int32')));
-  const expr = choose(inside, loadAt(0, x.dtype, coordinates(x.ndim, dim, place)), uniform(2, x.dtype));
-  const operation = {
-    template: template('map', expr, ['int32', 'int32', x.dtype]),
-    space: shape,
-    inputs: [readingAt(x, null)],
-    scalars: [before, n, value],
-  };
-  const out = produce(device, 'pad', x.dtype, shape, operation);
-  return taped('pad', { gradient: (g) => [slice(g, dim, before, before + n)], saves: 'nothing' }, [x], out);
 }
 
 /** What a reduction reads: the dims it keeps, then those it reduces. */
@@ -544,15 +484,6 @@ export const samples: Samples = {
   unbind: { calls: [sample([[3, 2]], (x) => unbind(x)), sample([[3, 2]], (x) => unbind(x, -1))] },
   split: { calls: [sample([[7, 2]], (x) => split(x, 3)), sample([[2, 7]], (x) => split(x, [1, 0, 6], 1))] },
   chunk: { calls: [sample([[7, 2]], (x) => chunk(x, 3)), sample([[2]], (x) => chunk(x, 3))] },
-  pad: {
-    calls: [
-      sample([[3, 4]], (x) => pad(x, [1, 2])),
-      sample([[3, 4]], (x) => pad(x, [0, -1, 2, 0], { value: 1.5 })),
-      sample([whole], (x) => pad(x, [1, 0, 0, 1], { value: -2 })),
-      sample([bools], (x) => pad(x, [1, 1])),
-      sample([[0, 2]], (x) => pad(x, [0, 0, 1, 1])),
-    ],
-  },
   sum: {
     calls: [
       sample([[3, 4]], (x) => sum(x)),

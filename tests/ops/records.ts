@@ -4,26 +4,36 @@ import { isFloating } from '../../src/core/dtype.ts';
 import { type Shape, sizeOf } from '../../src/core/shape.ts';
 import * as tl from '../../src/index.ts';
 import * as assign from '../../src/ops/assign.ts';
+import * as conv from '../../src/ops/conv.ts';
+import * as einsum from '../../src/ops/einsum.ts';
 import * as gather from '../../src/ops/gather.ts';
 import * as joins from '../../src/ops/joins.ts';
 import * as matmul from '../../src/ops/matmul.ts';
+import * as movement from '../../src/ops/movement.ts';
+import * as normalization from '../../src/ops/normalization.ts';
 import * as reductions from '../../src/ops/reductions.ts';
 import type { Drawn, OpSamples, Sample, Samples } from '../../src/ops/samples.ts';
 import * as scans from '../../src/ops/scans.ts';
 import * as sorting from '../../src/ops/sorting.ts';
 import * as structure from '../../src/ops/structure.ts';
+import * as windows from '../../src/ops/windows.ts';
 import { type Result, random, weightsFor } from './harness.ts';
 
 /** The files of ops with a table of samples. `records.node.test.ts` finds one that is missing. */
 export const files: Readonly<Record<string, { readonly samples: Samples }>> = {
   assign,
+  conv,
+  einsum,
   gather,
   joins,
   matmul,
+  movement,
+  normalization,
   reductions,
   scans,
   sorting,
   structure,
+  windows,
 };
 
 /** Their records, by op. */
