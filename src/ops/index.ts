@@ -2,7 +2,8 @@
 export * from './creation.ts';
 export { einsum } from './einsum.ts';
 export * from './functions.ts';
-export * from './joins.ts';
+export { cat, stack } from './joins.ts';
+export type { Eigen, QR, RankOptions, SolveTriangularOptions, SVD } from './linalg.ts';
 export * from './losses.ts';
 export * from './methods.ts';
 export { type MeshgridOptions, meshgrid, type RepeatInterleaveOptions } from './movement.ts';

@@ -2,6 +2,21 @@
 export { add_, assign_, div_, fill_, mul_, sub_, zero_ } from './assign.ts';
 export * from './elementwise.ts';
 export { gather, indexSelect, scatter, scatterAdd } from './gather.ts';
+export {
+  cholesky,
+  det,
+  eigh,
+  inverse,
+  lstsq,
+  matrixRank,
+  pinv,
+  qr,
+  ridge,
+  slogdet,
+  solve,
+  solveTriangular,
+  svd,
+} from './linalg.ts';
 export { addmm, bmm, dot, linear, matmul, outer } from './matmul.ts';
 export {
   diag,

@@ -8,6 +8,7 @@ import * as conv from '../../src/ops/conv.ts';
 import * as einsum from '../../src/ops/einsum.ts';
 import * as gather from '../../src/ops/gather.ts';
 import * as joins from '../../src/ops/joins.ts';
+import * as linalg from '../../src/ops/linalg.ts';
 import * as matmul from '../../src/ops/matmul.ts';
 import * as movement from '../../src/ops/movement.ts';
 import * as normalization from '../../src/ops/normalization.ts';
@@ -26,6 +27,7 @@ export const files: Readonly<Record<string, { readonly samples: Samples }>> = {
   einsum,
   gather,
   joins,
+  linalg,
   matmul,
   movement,
   normalization,
