@@ -18,6 +18,11 @@ export class IndexError extends TensorloomError {
   override name = 'IndexError';
 }
 
+/** A result that is not defined for the numbers given: a singular matrix, or in checked mode the first NaN or infinity. */
+export class NumericsError extends TensorloomError {
+  override name = 'NumericsError';
+}
+
 /** A device that is missing, mixed with another one, or asked for something it cannot do. */
 export class DeviceError extends TensorloomError {
   override name = 'DeviceError';

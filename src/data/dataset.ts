@@ -2,9 +2,9 @@ import { type DType, isDType } from '../core/dtype.ts';
 import { FormatError, IndexError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { type Shape, showShape, sizeOf } from '../core/shape.ts';
 import { type NestedNumbers, tensor } from '../ops/creation.ts';
+import { indexSelect } from '../ops/gather.ts';
 import { stack } from '../ops/joins.ts';
 import { compose, describe } from '../ops/record.ts';
-import { indexSelect } from '../ops/structure.ts';
 import type { Device } from '../tensor/device.ts';
 import { Tensor } from '../tensor/tensor.ts';
 

@@ -1,8 +1,8 @@
 import type { Backend, Buffer, Launch, MemoryUse, Numbers, Readback } from '../backends/backend.ts';
 import { type DType, ELEMENT_BYTES } from '../core/dtype.ts';
-import { IndexError, TensorloomError } from '../core/errors.ts';
+import { IndexError, NumericsError, TensorloomError } from '../core/errors.ts';
 import type { External, Pending } from './fusion.ts';
-import { Node, type NodeSlot, type Operation, resultSize } from './node.ts';
+import { Node, type NodeSlot, type Operation } from './node.ts';
 import { makePlan, type Plan, showPlan } from './plan.ts';
 
 const PLANS = 256;
@@ -15,6 +15,25 @@ interface Assignment {
   readonly before: Node;
   readonly after: Node;
 }
+
+/** What the device finds out of range or undefined while it computes, and what the next await throws. */
+export type Failure = 'index' | 'singular' | 'indefinite';
+
+const FAILURES: Readonly<Record<Failure, (op: string) => TensorloomError>> = {
+  index: (op) =>
+    new IndexError(
+      `${op}: an index or label is out of range; it was found on the device, where reads out of range give 0. ` +
+        'Indices must be at least 0 and less than the size of the dimension they select from',
+    ),
+  singular: (op) =>
+    new NumericsError(
+      `${op}: a matrix is singular, so that the result is infinite or NaN; use lstsq or pinv, or add a small multiple of eye() to it`,
+    ),
+  indefinite: (op) =>
+    new NumericsError(
+      `${op}: a matrix is not positive definite, so that the result has NaN in it; check that it is symmetric, or add a small multiple of eye() to it`,
+    ),
+};
 
 /** Counts for benchmarks and tests. */
 export interface EngineCounters {
@@ -48,7 +67,7 @@ export class Engine {
   private assignments: Assignment[] = [];
   private collected: (() => void)[] = [];
   private readonly plans = new Map<string, Plan>();
-  private readonly checks: string[] = [];
+  private readonly checks: { readonly op: string; readonly failure: Failure }[] = [];
   private peakBytes = 0;
   /** What the device said of a flush after it was submitted, until somebody awaits. */
   private refused: Error | null = null;
@@ -57,7 +76,7 @@ export class Engine {
 
   /** Records an operation. Its inputs are counted as used until the next flush. */
   record(label: string, dtype: DType, operation: Operation): Node {
-    const node = new Node(this, dtype, resultSize(operation), label, operation);
+    const node = new Node(this, dtype, operation.size, label, operation);
     this.queue.push(node);
     this.queuedBytes += node.size * ELEMENT_BYTES;
     return node;
@@ -70,10 +89,10 @@ export class Engine {
     return node;
   }
 
-  /** The code that a failed index check of the op leaves in the status word. */
-  checkCode(op: string): number {
-    const known = this.checks.indexOf(op);
-    return known >= 0 ? known + 1 : this.checks.push(op);
+  /** The code that a failed check of the op leaves in the status word. */
+  checkCode(op: string, failure: Failure = 'index'): number {
+    const known = this.checks.findIndex((c) => c.op === op && c.failure === failure);
+    return known >= 0 ? known + 1 : this.checks.push({ op, failure });
   }
 
   /** Notes that a slot moved to a new node, so that a failed flush can put it back. */
@@ -383,11 +402,8 @@ export class Engine {
     this.refused = null;
     if (refused) throw refused;
     if (status === 0) return;
-    const op = this.checks[status - 1] ?? 'an op';
-    throw new IndexError(
-      `${op}: an index or label is out of range; it was found on the device, where reads out of range give 0. ` +
-        'Indices must be at least 0 and less than the size of the dimension they select from',
-    );
+    const { op, failure } = this.checks[status - 1] ?? { op: 'an op', failure: 'index' };
+    throw FAILURES[failure](op);
   }
 
   /** Runs what is pending and waits for the device. */

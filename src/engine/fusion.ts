@@ -1,7 +1,7 @@
 import type { DType } from '../core/dtype.ts';
 import { contiguousStrides, type Shape, sizeOf } from '../core/shape.ts';
-import { constant, type Expr, index, load, loadAt, result, rewrite, uniform } from '../ir/expr.ts';
-import type { Access, Input, Kernel, Output, Reduction } from '../ir/kernel.ts';
+import { constant, type Expr, index, load, loadAt, position, result, rewrite, uniform } from '../ir/expr.ts';
+import type { Access, Input, Kernel, Output, ReduceOp, Reduction } from '../ir/kernel.ts';
 import type { Template } from './node.ts';
 
 /*
@@ -55,7 +55,7 @@ interface Read {
 /** A pending node after inlining, in canonical form: without dims of size 1. */
 interface Item {
   readonly id: number;
-  readonly kind: 'map' | 'reduce' | 'matmul';
+  readonly kind: Template['kind'];
   readonly template: Template;
   readonly dtype: DType;
   readonly space: Shape;
@@ -82,11 +82,19 @@ interface Member {
 /** Nodes that become one kernel. The last `inner` dims of the domain are the row. */
 interface Cluster {
   readonly order: number;
-  readonly matmul: boolean;
+  /** `fixed`: one item of a kind that nothing joins. */
+  readonly kind: 'loop' | 'matmul' | 'fixed';
   readonly domain: Shape;
   readonly inner: number;
   readonly members: readonly Member[];
 }
+
+const kindOf = ({ kind }: Item): Cluster['kind'] =>
+  kind === 'map' || kind === 'reduce' ? 'loop' : kind === 'matmul' ? 'matmul' : 'fixed';
+
+/** Is input `i` read over a space that is not the item's, or by another rule than an expression's? */
+const isOperand = (kind: Template['kind'], i: number): boolean =>
+  kind === 'matmul' ? i < 2 : kind === 'scan' || kind === 'scatter' || kind === 'dense';
 
 const outerSize = (c: { domain: Shape; inner: number }): number => c.domain.length - c.inner;
 const outputShape = (item: Item): Shape =>
@@ -94,8 +102,9 @@ const outputShape = (item: Item): Shape =>
 
 /** Drops dims of size 1, so that shapes that differ only there can meet. */
 function canonical(id: number, p: Pending): Item {
-  const matmul = p.template.kind === 'matmul';
-  const keep = p.space.map((d, i) => ({ d, i })).filter((x) => x.d !== 1 || matmul);
+  const { kind } = p.template;
+  const loop = kind === 'map' || kind === 'reduce';
+  const keep = p.space.map((d, i) => ({ d, i })).filter((x) => x.d !== 1 || !loop);
   const place = new Map(keep.map((x, k) => [x.i, k]));
   const innerFrom = p.space.length - p.inner;
   const inner = keep.filter((x) => x.i >= innerFrom).length;
@@ -105,13 +114,13 @@ function canonical(id: number, p: Pending): Item {
     return k === undefined ? constant(0, 'int32') : index(k);
   });
   const reads = p.inputs.map(({ source, access }, i) => {
-    if (access.mode === 'indirect' || (matmul && i < 2)) return { source, access };
+    if (access.mode === 'indirect' || isOperand(kind, i)) return { source, access };
     return { source, access: { ...access, strides: keep.map((x) => access.strides[x.i]!) } };
   });
   return {
     id,
     // Over a single element every reduction is that element.
-    kind: p.template.kind === 'reduce' && inner === 0 ? 'map' : p.template.kind,
+    kind: kind === 'reduce' && inner === 0 ? 'map' : kind,
     template: p.template,
     dtype: p.dtype,
     space: keep.map((x) => x.d),
@@ -330,7 +339,7 @@ function inline(items: Item[], limits: Limits): Item[] {
     item.reads.forEach((read, i) => {
       if (read.source < 0) return;
       const list = readers.get(read.source);
-      const entry = { reader: item, read, operand: item.kind === 'matmul' && i < 2 };
+      const entry = { reader: item, read, operand: isOperand(item.kind, i) };
       if (list) list.push(entry);
       else readers.set(read.source, [entry]);
     });
@@ -390,7 +399,7 @@ class Clusters {
   build(fuse: boolean): void {
     for (const item of this.items) {
       this.add(this.alone(item));
-      if (fuse && item.kind !== 'matmul') this.join(item);
+      if (fuse && kindOf(item) === 'loop') this.join(item);
     }
   }
 
@@ -399,7 +408,7 @@ class Clusters {
     const member: Member = { item, level, dims: item.space.map((_, d) => d) };
     return {
       order: item.id,
-      matmul: item.kind === 'matmul',
+      kind: kindOf(item),
       domain: item.space,
       inner: item.kind === 'reduce' ? item.inner : 0,
       members: [member],
@@ -414,7 +423,7 @@ class Clusters {
   private join(item: Item): void {
     const sources = [...new Set(item.reads.filter((r) => r.source >= 0).map((r) => r.source))].sort((a, b) => b - a);
     // A kernel with a row or a product first: what it leaves behind would cost a pass over memory.
-    const rank = (s: number): number => (this.of.get(s)!.matmul || this.of.get(s)!.inner > 0 ? 0 : 1);
+    const rank = (s: number): number => (this.of.get(s)!.kind === 'matmul' || this.of.get(s)!.inner > 0 ? 0 : 1);
     sources.sort((a, b) => rank(a) - rank(b));
     for (const source of sources) {
       const producer = this.of.get(source)!;
@@ -430,8 +439,8 @@ class Clusters {
 
   /** The union of a producer's cluster and a reader's, laid out over one domain; null where they do not line up. */
   private merge(producer: Cluster, reader: Cluster, item: Item, source: number): Cluster | null {
-    if (reader.matmul) return null;
-    if (producer.matmul && (reader.inner > 0 || this.updatesInPlace(reader))) return null;
+    if (reader.kind !== 'loop' || producer.kind === 'fixed') return null;
+    if (producer.kind === 'matmul' && (reader.inner > 0 || this.updatesInPlace(reader))) return null;
     const from = producer.members.find((m) => m.item.id === source)!;
     const to = reader.members.find((m) => m.item.id === item.id)!;
     const layout = this.layout(producer, from, reader, to);
@@ -446,7 +455,7 @@ class Clusters {
       });
     const merged: Cluster = {
       order: Math.min(producer.order, reader.order),
-      matmul: producer.matmul,
+      kind: producer.kind,
       domain,
       inner,
       members: [...move(producer, producerDims), ...move(reader, readerDims)].sort((a, b) => a.item.id - b.item.id),
@@ -479,7 +488,7 @@ class Clusters {
     if (free.length === 0 && missing.length === 0) {
       // The same space, read at its own index.
       if (reader.inner === 0 || producer.inner === 0) {
-        if (producer.matmul && reader.inner > 0) return null;
+        if (producer.kind === 'matmul' && reader.inner > 0) return null;
         if (reader.inner === 0)
           return {
             domain: producer.domain,
@@ -495,7 +504,7 @@ class Clusters {
         ? { domain: producer.domain, inner: producer.inner, producerDims: identity, readerDims: readerToProducer }
         : null;
     }
-    if (producer.matmul || producer.inner === 0) return null;
+    if (producer.kind === 'matmul' || producer.inner === 0) return null;
     const rows = outerSize(producer);
     if (missing.length > 0 && missing.some((d) => d < rows)) return null;
     if (free.length === 0) {
@@ -544,7 +553,7 @@ class Clusters {
         const r = m.item.reads[i]!;
         const source = members.get(r.source);
         if (!source) continue;
-        if (kind === 'matmul') return false;
+        if (kind !== 'map' && kind !== 'reduce') return false;
         const match = matchDims(outputShape(source.item), r.access, m.item.space, source.level === 'row');
         if (!match) return false;
         const lined = match.every((k, d) => (k < 0 ? m.dims[d]! >= outerSize(c) : source.dims[k] === m.dims[d]));
@@ -564,7 +573,7 @@ class Clusters {
 
   /** Dying externals of a map that it reads at its own index only: outputs that take them over share their binding. */
   private donors(c: Cluster): number {
-    if (c.matmul || c.inner > 0) return 0;
+    if (c.kind !== 'loop' || c.inner > 0) return 0;
     const size = sizeOf(c.domain);
     const shared = new Map<number, boolean>();
     for (const { item } of c.members)
@@ -654,6 +663,7 @@ class Clusters {
 
 /** The kernel of a cluster. */
 function lower(c: Cluster, outputs: readonly Member[], dtypeOf: (source: number) => DType): FusedKernel {
+  if (c.kind === 'fixed') return lowerFixed(c.members[0]!.item, dtypeOf);
   const product = c.members.find((m) => m.item.kind === 'matmul');
   const gather = new Gather(product ? [product.item.reads[0]!, product.item.reads[1]!] : []);
   const values = new Map<number, Expr>();
@@ -687,7 +697,7 @@ function lower(c: Cluster, outputs: readonly Member[], dtypeOf: (source: number)
       return values.get(item.reads[e.value]!.source) ?? load(at(e.value), e.dtype);
     });
     if (item.kind === 'reduce') {
-      reductions.push({ op: item.template.reduce!, expr: expr! });
+      reductions.push({ op: item.template.reduce as ReduceOp, expr: expr! });
       values.set(item.id, result(reductions.length - 1, item.dtype));
     } else values.set(item.id, expr!);
   }
@@ -735,6 +745,43 @@ function lower(c: Cluster, outputs: readonly Member[], dtypeOf: (source: number)
     values: [...sources, ...outputs.map((m) => m.item.id)],
     scalars: gather.scalars.map((s) => s.source),
     label: labels.join('+'),
+  };
+}
+
+/** The kernel of an item that nothing joined. */
+function lowerFixed(item: Item, dtypeOf: (source: number) => DType): FusedKernel {
+  const { template, space, k, expr, dtype } = item;
+  const sources = [...new Set(item.reads.map((r) => r.source))];
+  const common = {
+    space,
+    inputs: item.reads.map(
+      (r): Input => ({ dtype: dtypeOf(r.source), access: r.access, binding: sources.indexOf(r.source) }),
+    ),
+    outputs: [{ dtype, expr, level: 'element', strides: [], offset: 0, binding: sources.length }] as const,
+    scalars: item.scalars.map((s) => s.dtype),
+    bindings: sources.length + 1,
+  };
+  const { combine, reverse, reduce, algorithm, check } = template;
+  const make = (): Kernel => {
+    switch (item.kind) {
+      case 'scan':
+        return { kind: 'scan', ...common, combine, reverse };
+      case 'sort':
+        // What is written is not an expression.
+        return { kind: 'sort', ...common, key: expr, outputs: [{ ...common.outputs[0], expr: position }] };
+      case 'scatter':
+        return { kind: 'scatter', ...common, targets: k, reduce: reduce!, check };
+      case 'dense':
+        return { kind: 'dense', ...common, algorithm: algorithm!, columns: k, check };
+      default:
+        throw new Error(`a ${item.kind} has no kernel of its own`);
+    }
+  };
+  return {
+    kernel: make(),
+    values: [...sources, item.id],
+    scalars: item.scalars.map((s) => s.source),
+    label: item.labels.join('+'),
   };
 }
 

@@ -1,20 +1,19 @@
 import type { Buffer, Numbers } from '../backends/backend.ts';
 import type { DType } from '../core/dtype.ts';
-import { type Shape, sizeOf } from '../core/shape.ts';
+import type { Shape } from '../core/shape.ts';
 import { type Expr, exprKey, showExpr, walk } from '../ir/expr.ts';
-import type { Access, ReduceOp } from '../ir/kernel.ts';
+import type { Access, BoundaryKernel, DenseAlgorithm, ScatterOp } from '../ir/kernel.ts';
 import type { Engine } from './engine.ts';
 
 /**
  * The structure of a recorded operation, shared by all nodes that have it. Loads in `expr` count the node's inputs, uniforms
  * its scalars; indices count the dims of the node's space.
  */
-export interface Template {
+export interface Template extends TemplateParts {
   readonly id: number;
-  readonly kind: 'map' | 'reduce' | 'matmul';
-  /** The value of a map, the summand of a reduction; of a matmul, its sum. */
+  readonly kind: 'map' | 'reduce' | 'matmul' | BoundaryKernel['kind'];
+  /** The value of a map, the summand of a reduction, the key of a sort; otherwise what becomes of the kernel's results. */
   readonly expr: Expr;
-  readonly reduce: ReduceOp | null;
   readonly scalars: readonly DType[];
   /** Depends on where it is evaluated, not only on the values it loads. */
   readonly placed: boolean;
@@ -22,6 +21,21 @@ export interface Template {
   /** A rough price of evaluating the expression once more. */
   readonly cost: number;
 }
+
+/** What templates of some kinds have besides their expression. */
+export interface TemplateParts {
+  /** How a reduction or a scatter combines elements. */
+  readonly reduce: ScatterOp | null;
+  /** How a scan combines tuples. */
+  readonly combine: readonly Expr[];
+  /** A scan from the end. */
+  readonly reverse: boolean;
+  readonly algorithm: DenseAlgorithm | null;
+  /** The scalar that a scatter or a factorisation puts into the status word where it fails. */
+  readonly check: number | null;
+}
+
+const PLAIN: TemplateParts = { reduce: null, combine: [], reverse: false, algorithm: null, check: null };
 
 const PRICE: Partial<Record<Expr['op'], number>> = {
   const: 0,
@@ -41,9 +55,11 @@ export function template(
   kind: Template['kind'],
   expr: Expr,
   scalars: readonly DType[] = [],
-  reduce: ReduceOp | null = null,
+  given: Partial<TemplateParts> = {},
 ): Template {
-  const key = `${kind} ${reduce} ${scalars.join(',')} ${exprKey([expr])}`;
+  const parts: TemplateParts = { ...PLAIN, ...given };
+  const { reduce, combine, reverse, algorithm, check } = parts;
+  const key = `${kind} ${reduce} ${reverse} ${algorithm} ${check} ${scalars.join(',')} ${exprKey([expr, ...combine])}`;
   const known = templates.get(key);
   if (known) return known;
   let placed = false;
@@ -54,7 +70,7 @@ export function template(
     if (e.op === 'position') usesPosition = true;
     cost += PRICE[e.op] ?? (CHEAP.has(e.op) ? 1 : 8);
   });
-  const made: Template = { id: templates.size, kind, expr, reduce, scalars, placed, usesPosition, cost };
+  const made: Template = { ...parts, id: templates.size, kind, expr, scalars, placed, usesPosition, cost };
   templates.set(key, made);
   return made;
 }
@@ -71,10 +87,12 @@ export interface Operation {
   /** Iteration space; of a reduction, the reduced dims come last. */
   readonly space: Shape;
   readonly inner: number;
-  /** Length of the contracted dim of a matmul. */
+  /** Length of the contracted dim of a matmul, places of a scatter, columns of a factorisation. */
   readonly k: number;
   readonly inputs: readonly NodeInput[];
   readonly scalars: readonly number[];
+  /** Elements of the result. */
+  readonly size: number;
 }
 
 /**
@@ -124,10 +142,6 @@ export class Node {
 export interface NodeSlot {
   node: Node;
 }
-
-/** Elements of the value of an operation. */
-export const resultSize = (op: Operation): number =>
-  sizeOf(op.inner === 0 ? op.space : op.space.slice(0, op.space.length - op.inner));
 
 export const showOperation = (op: Operation): string =>
   `${op.template.kind} [${op.space.join(', ')}] ${showExpr(op.template.expr, 60)}`;

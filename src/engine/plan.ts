@@ -75,7 +75,10 @@ function rebind(
   const place = new Map(kept.map((b, i) => [b, i]));
   const inputs = kernel.inputs.map((i) => ({ ...i, binding: place.get(i.binding)! }));
   const outputs = kernel.outputs.map((o) => ({ ...o, binding: place.get(taken.get(o.binding) ?? o.binding)! }));
-  return { kernel: { ...kernel, inputs, outputs, bindings: kept.length }, values: kept.map((b) => values[b]!) };
+  return {
+    kernel: { ...kernel, inputs, outputs, bindings: kept.length } as Kernel,
+    values: kept.map((b) => values[b]!),
+  };
 }
 
 /** Plans kernels and memory for a flush. */

@@ -79,7 +79,92 @@ export interface MatmulKernel {
   readonly bindings: number;
 }
 
-export type Kernel = LoopKernel | MatmulKernel;
+/**
+ * An inclusive scan along the last dim of `space`. The inputs, read directly, are tuples; at each place the tuple of all before it
+ * is combined with that of the place, by expressions in which `result(i)` is part i of the left one and `result(m + i)` part i
+ * of the right one (m inputs). The output's expression sees the parts of the combined tuple. Combining is associative.
+ */
+export interface ScanKernel extends Boundary {
+  readonly kind: 'scan';
+  readonly combine: readonly Expr[];
+  /** From the last place to the first. */
+  readonly reverse: boolean;
+}
+
+/** The places of the last dim of `space` in the ascending order of a uint32 key, as int32; equal keys stay in order. */
+export interface SortKernel extends Boundary {
+  readonly kind: 'sort';
+  readonly key: Expr;
+}
+
+/**
+ * Combines what goes to the same place. Input 0, int32, and input 1 run over `space` = [...lines, length], and say where in the
+ * line's `targets` places an element goes, and what it is; elements are combined in their order, whatever the device. The
+ * output, over [...lines, targets], sees as `result(0)` what has arrived there (the reduction's identity or 0 where nothing has), as
+ * `result(1)`, a bool, whether anything has, and the other inputs at its place. Places out of range are dropped, and put the
+ * value of uniform slot `check` into the status word.
+ */
+export interface ScatterKernel extends Boundary {
+  readonly kind: 'scatter';
+  readonly targets: number;
+  readonly reduce: ScatterOp;
+  readonly check: number | null;
+}
+
+/** `last`: the last of the elements that go to a place. */
+export type ScatterOp = ReduceOp | 'last';
+
+/**
+ * A factorisation of each float32 matrix [...batch, m, n] of input 0, `space`. The output is flat for each matrix, as
+ * `DENSE` lays it out. Where it is undefined (a singular matrix), the value of uniform slot `check` goes into the status word.
+ */
+export interface DenseKernel extends Boundary {
+  readonly kind: 'dense';
+  readonly algorithm: DenseAlgorithm;
+  /** Columns of input 1, [...batch, m, columns], where the algorithm has right-hand sides. */
+  readonly columns: number;
+  readonly check: number | null;
+}
+
+export type DenseAlgorithm = 'solve' | 'lower' | 'upper' | 'cholesky' | 'qr' | 'eigh' | 'svd';
+
+/** A part of a dense kernel's output: a matrix of the given sizes, row by row. */
+export type DenseParts = Readonly<Record<string, readonly [rows: number, columns: number]>>;
+
+/** What the output of each dense algorithm holds, one part after the other; what is marked as work has no meaning. */
+export const DENSE: Readonly<Record<DenseAlgorithm, (m: number, n: number, columns: number) => DenseParts>> = {
+  /** Elimination with row pivoting, exchanged rows negated, so that the product of u's diagonal is the determinant; a x = b. */
+  solve: (m, n, columns) => ({ u: [m, n], x: [n, columns] }),
+  /** Of a triangular matrix, of which the other half is not read. */
+  lower: (_, n, columns) => ({ x: [n, columns] }),
+  upper: (_, n, columns) => ({ x: [n, columns] }),
+  /** l with zeros above its diagonal. */
+  cholesky: (_, n) => ({ l: [n, n] }),
+  /** By Householder reflections with LAPACK's signs; the first min(m, n) rows of `r`, zeros below its diagonal, and columns of `q`. */
+  qr: (m, n) => ({ r: [m, n], q: [m, Math.min(m, n)], work: [1, Math.min(m, n)] }),
+  /** Eigenvalues, ascending, and vectors in the columns of v; reads the lower half. */
+  eigh: (_, n) => ({ values: [1, n], v: [n, n], work: [n, n] }),
+  /** For m >= n: singular values, descending, and vectors in the columns of u and v. */
+  svd: (m, n) => ({ s: [1, n], u: [m, n], v: [n, n] }),
+};
+
+/** Elements of a dense kernel's output for each matrix. */
+export const denseSize = (algorithm: DenseAlgorithm, m: number, n: number, columns: number): number =>
+  Object.values(DENSE[algorithm](m, n, columns)).reduce((sum, [rows, cols]) => sum + rows * cols, 0);
+
+/** What kernels have in common that nothing but sort's keys joins: inputs read directly, one output without gaps. */
+interface Boundary {
+  readonly space: Shape;
+  readonly inputs: readonly Input[];
+  readonly outputs: readonly [Output];
+  readonly scalars: readonly DType[];
+  readonly bindings: number;
+}
+
+export type BoundaryKernel = ScanKernel | SortKernel | ScatterKernel | DenseKernel;
+export type Kernel = LoopKernel | MatmulKernel | BoundaryKernel;
+
+export const isLoop = (k: Kernel): k is LoopKernel => k.kind === 'map' || k.kind === 'reduce' || k.kind === 'rowwise';
 
 /** The loads that a list of per-space strides makes: one scalar, contiguous from its offset, or strided. */
 export function strideClass(space: Shape, strides: readonly number[]): 'scalar' | 'contiguous' | 'strided' {
@@ -96,31 +181,63 @@ export function strideClass(space: Shape, strides: readonly number[]): 'scalar' 
 }
 
 export const expressions = (k: Kernel): Expr[] => [
-  ...(k.kind === 'matmul' ? [] : k.reductions.map((r) => r.expr)),
+  ...(isLoop(k) ? k.reductions.map((r) => r.expr) : k.kind === 'scan' ? k.combine : k.kind === 'sort' ? [k.key] : []),
   ...k.outputs.map((o) => o.expr),
 ];
+
+/** What source depends on besides inputs, outputs and expressions. */
+function structure(k: Kernel): string {
+  switch (k.kind) {
+    case 'matmul':
+    case 'sort':
+      return '';
+    case 'scan':
+      return String(k.reverse);
+    case 'scatter':
+      return `${k.reduce} ${k.check}`;
+    case 'dense':
+      return `${k.algorithm} ${k.check}`;
+    default:
+      return `${k.inner} ${k.reductions.map((r) => r.op).join(',')}`;
+  }
+}
 
 /** The structure of a kernel as text, compared in full: everything that may change source, and no size, stride or scalar. */
 export function kernelKey(k: Kernel): string {
   const inputs = k.inputs.map((x, i) => {
     const a = x.access;
     if (a.mode === 'indirect') return `${x.dtype}@${x.binding}i${a.shape.length}${a.check ?? ''}`;
-    const operand = k.kind === 'matmul' && i < 2;
+    // Over a space that is not the kernel's, or with strides that are parameters in any case.
+    const operand = k.kind === 'matmul' ? i < 2 : !isLoop(k) && k.kind !== 'sort';
     return `${x.dtype}@${x.binding}${operand ? 'o' : strideClass(k.space, a.strides)}`;
   });
-  const row = k.kind === 'matmul' ? k.space : k.space.slice(0, k.space.length - k.inner);
-  const outputs = k.outputs.map(
-    (o) => `${o.dtype}@${o.binding}${o.level[0]}${strideClass(o.level === 'row' ? row : k.space, o.strides)}`,
-  );
-  const shape = k.kind === 'matmul' ? '' : `${k.inner} ${k.reductions.map((r) => r.op).join(',')}`;
-  return `${k.kind} ${k.space.length} ${shape}|${inputs.join(' ')}|${outputs.join(' ')}|${k.scalars.join(' ')}|${exprKey(expressions(k))}`;
+  const row = isLoop(k) ? k.space.slice(0, k.space.length - k.inner) : k.space;
+  const outputs = k.outputs.map((o) => {
+    const pattern = isLoop(k) || k.kind === 'matmul' ? strideClass(o.level === 'row' ? row : k.space, o.strides) : '';
+    return `${o.dtype}@${o.binding}${o.level[0]}${pattern}`;
+  });
+  return `${k.kind} ${k.space.length} ${structure(k)}|${inputs.join(' ')}|${outputs.join(' ')}|${k.scalars.join(' ')}|${exprKey(expressions(k))}`;
 }
 
 /** One line for `explain`. */
 export function showKernel(k: Kernel): string {
-  const space = k.kind === 'matmul' ? `${k.space.join('x')} k=${k.k}` : k.space.join('x');
-  const row = k.kind !== 'matmul' && k.inner > 0 ? ` row=${k.space.slice(k.space.length - k.inner).join('x')}` : '';
-  const reductions = k.kind === 'matmul' ? [] : k.reductions.map((r, i) => `r${i} = ${r.op} ${showExpr(r.expr)}`);
   const outputs = k.outputs.map((o) => `out${o.level === 'row' ? ' (row)' : ''} = ${showExpr(o.expr)}`);
-  return `${k.kind} [${space}]${row}: ${[...reductions, ...outputs].join('; ')}`;
+  const space = k.space.join('x');
+  switch (k.kind) {
+    case 'matmul':
+      return `matmul [${space} k=${k.k}]: ${outputs.join('; ')}`;
+    case 'scan':
+      return `scan [${space}]${k.reverse ? ' from the end' : ''}: ${k.combine.map((e) => showExpr(e)).join('; ')}; ${outputs[0]}`;
+    case 'sort':
+      return `sort [${space}]: by ${showExpr(k.key)}`;
+    case 'scatter':
+      return `scatter [${space}] to ${k.targets}: ${k.reduce}; ${outputs[0]}`;
+    case 'dense':
+      return `dense [${space}]${k.columns > 0 ? ` columns=${k.columns}` : ''}: ${k.algorithm}`;
+    default: {
+      const row = k.inner > 0 ? ` row=${k.space.slice(k.space.length - k.inner).join('x')}` : '';
+      const reductions = k.reductions.map((r, i) => `r${i} = ${r.op} ${showExpr(r.expr)}`);
+      return `${k.kind} [${space}]${row}: ${[...reductions, ...outputs].join('; ')}`;
+    }
+  }
 }

@@ -9,6 +9,7 @@ import { checkOptions, compose, describe } from '../ops/record.ts';
 import { reshape } from '../ops/structure.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
+export { type ConvOptions, conv2d } from '../ops/conv.ts';
 export {
   celu,
   elu,
@@ -30,8 +31,10 @@ export {
 } from '../ops/elementwise.ts';
 export { binaryCrossEntropyWithLogits, crossEntropy, mseLoss } from '../ops/losses.ts';
 export { linear } from '../ops/matmul.ts';
+export { type LayerNormOptions, layerNorm } from '../ops/normalization.ts';
 export { logSoftmax, softmax } from '../ops/reductions.ts';
-export { flatten, pad } from '../ops/structure.ts';
+export { flatten } from '../ops/structure.ts';
+export { pad } from '../ops/windows.ts';
 
 /** Options of `dropout`. */
 export interface DropoutOptions {

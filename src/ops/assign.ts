@@ -22,7 +22,8 @@ import { gradEnabled } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add, cast, div as divide, mul, sub } from './elementwise.ts';
 import { compose, deviceOf, type Operand, produce, reading, readingAt, recordNode } from './record.ts';
-import { expand } from './structure.ts';
+import { type Samples, sample } from './samples.ts';
+import { expand, slice } from './structure.ts';
 
 /** Does the tensor show its whole storage, in order? */
 const whole = (x: Tensor): boolean => x.view.offset === 0 && x.size === x.node.size && isContiguous(x.view);
@@ -159,3 +160,43 @@ export function fill_(x: Tensor, value: number): Tensor {
 export function zero_(x: Tensor): Tensor {
   return assign_(x, 0);
 }
+
+// Of results of ops: leaves change inside noGrad only.
+const updated = (op: (x: Tensor, y: Tensor) => Tensor): Samples[string] => ({
+  calls: [
+    sample([[3, 4], { shape: [4], range: [0.5, 2] }], (x, y) => op(mul(x, x), y)),
+    sample(
+      [
+        { shape: [5], dtype: 'float32' },
+        { shape: [], range: [0.5, 2] },
+      ],
+      (x, y) => op(mul(x, 2), y),
+    ),
+  ],
+});
+
+/** Calls for the generated tests. */
+export const samples: Samples = {
+  assign_: {
+    calls: [
+      ...updated(assign_).calls,
+      sample(
+        [
+          { shape: [5, 4], dtype: 'int32', range: [-9, 9] },
+          { shape: [2, 1], dtype: 'int32', range: [-9, 9] },
+        ],
+        (x, y) => {
+          const out = add(x, 0);
+          assign_(slice(out, 0, 1, 5, 2), y);
+          return out;
+        },
+      ),
+    ],
+  },
+  add_: updated(add_),
+  sub_: updated(sub_),
+  mul_: updated(mul_),
+  div_: updated(div_),
+  fill_: { calls: [sample([[3, 4]], (x) => [fill_(mul(x, 2), 1.5), mul(x, 1)])] },
+  zero_: { calls: [sample([[3, 4]], (x) => [zero_(mul(x, 2)), mul(x, 1)])] },
+};

@@ -1,9 +1,12 @@
 // The ops as free functions: what `tensorloom/functional` exports, and the main entry as well.
 export * from './creation.ts';
+export { einsum } from './einsum.ts';
 export * from './functions.ts';
-export * from './joins.ts';
+export { cat, stack } from './joins.ts';
+export type { Eigen, QR, RankOptions, SolveTriangularOptions, SVD } from './linalg.ts';
 export * from './losses.ts';
 export * from './methods.ts';
+export { type MeshgridOptions, meshgrid, type RepeatInterleaveOptions } from './movement.ts';
 export * from './overloads.ts';
 export { bernoulli } from './random.ts';
 export {
@@ -13,4 +16,6 @@ export {
   type VarianceOptions,
   variance,
 } from './reductions.ts';
+export type { SortOptions, TopkOptions } from './sorting.ts';
 export type { ReduceOptions } from './structure.ts';
+export type { PadMode, PadOptions } from './windows.ts';

@@ -6,6 +6,7 @@ import { select as choose, type Expr, index, loadAt, lt, sub, uniform } from '..
 import type { Tensor } from '../tensor/tensor.ts';
 import { cast } from './elementwise.ts';
 import { compose, deviceOf, produce, readingAt, taped } from './record.ts';
+import { type Drawn, type Samples, sample } from './samples.ts';
 import { contiguous, reshape, slice, unsqueeze } from './structure.ts';
 
 /** Joins what one kernel can bind: each point reads from the tensor it falls into. */
@@ -90,3 +91,52 @@ export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
     ),
   );
 }
+
+const whole: Drawn = { shape: [2, 3], dtype: 'int32', range: [-9, 9] };
+
+/** Calls for the generated tests. */
+export const samples: Samples = {
+  cat: {
+    calls: [
+      sample(
+        [
+          [2, 3],
+          [1, 3],
+          [4, 3],
+        ],
+        (...parts) => cat(parts),
+      ),
+      sample(
+        [
+          [2, 3],
+          [2, 0],
+          [2, 4],
+        ],
+        (...parts) => cat(parts, -1),
+      ),
+      sample([[0], [2, 3]], (...parts) => cat(parts)),
+      sample([[2, 3]], (x) => cat([x])),
+      sample([[2, 3], whole], (...parts) => cat(parts)),
+      sample([whole, { shape: [2, 3], dtype: 'bool', range: [0, 1] }], (...parts) => cat(parts)),
+    ],
+  },
+  stack: {
+    calls: [
+      sample(
+        [
+          [2, 3],
+          [2, 3],
+        ],
+        (...parts) => stack(parts),
+      ),
+      sample(
+        [
+          [2, 3],
+          [2, 3],
+        ],
+        (...parts) => stack(parts, -1),
+      ),
+      sample([[], []], (...parts) => stack(parts)),
+    ],
+  },
+};

@@ -3,9 +3,10 @@ import { sameShape, showShape } from '../core/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add, cast, div, logSigmoid, mul, ne, neg, square, sub } from './elementwise.ts';
 import { where } from './functions.ts';
+import { gather, indexSelect } from './gather.ts';
 import { checkOptions, compose } from './record.ts';
 import { logSoftmax, logsumexp, mean } from './reductions.ts';
-import { gather, indexSelect, movedim, reshape, squeeze, sum, unsqueeze } from './structure.ts';
+import { movedim, reshape, squeeze, sum, unsqueeze } from './structure.ts';
 
 /** How the losses of single elements become one: their mean, their sum, or not at all. */
 export type LossReduction = 'mean' | 'sum' | 'none';

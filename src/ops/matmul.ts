@@ -6,6 +6,7 @@ import { result } from '../ir/expr.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add, cast, mul } from './elementwise.ts';
 import { compose, deviceOf, produce, taped } from './record.ts';
+import { type Drawn, type Samples, sample } from './samples.ts';
 import { expand, reshape, squeeze, sum, transpose, unsqueeze } from './structure.ts';
 
 const SUM = template('matmul', result(0, 'float32'));
@@ -113,3 +114,85 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor 
     return bias ? add(y, bias) : y;
   });
 }
+
+const whole = (...shape: number[]): Drawn => ({ shape, dtype: 'int32', range: [-9, 9] });
+
+/** Calls for the generated tests. */
+export const samples: Samples = {
+  matmul: {
+    calls: [
+      sample(
+        [
+          [3, 5],
+          [5, 4],
+        ],
+        matmul,
+      ),
+      sample([[5], [5]], matmul),
+      sample([[3, 5], [5]], matmul),
+      sample([[5], [2, 5, 4]], matmul),
+      sample(
+        [
+          [2, 1, 3, 5],
+          [4, 5, 2],
+        ],
+        matmul,
+      ),
+      sample(
+        [
+          [17, 33],
+          [33, 9],
+        ],
+        matmul,
+      ),
+      sample(
+        [
+          [0, 5],
+          [5, 4],
+        ],
+        matmul,
+      ),
+      sample(
+        [
+          [3, 0],
+          [0, 4],
+        ],
+        matmul,
+      ),
+      sample([whole(3, 5), whole(5, 2)], matmul),
+    ],
+  },
+  bmm: {
+    calls: [
+      sample(
+        [
+          [2, 3, 5],
+          [2, 5, 4],
+        ],
+        bmm,
+      ),
+    ],
+  },
+  dot: { calls: [sample([[7], [7]], dot), sample([whole(7), whole(7)], dot)] },
+  outer: { calls: [sample([[3], [5]], outer)] },
+  addmm: {
+    calls: [
+      sample([[4], [3, 5], [5, 4]], (x, a, b) => addmm(x, a, b)),
+      sample(
+        [
+          [3, 4],
+          [3, 5],
+          [5, 4],
+        ],
+        (x, a, b) => addmm(x, a, b, { beta: 0.5, alpha: -2 }),
+      ),
+    ],
+  },
+  linear: {
+    calls: [
+      sample([[2, 3, 5], [4, 5], [4]], (x, w, b) => linear(x, w, b)),
+      sample([[5], [4, 5]], (x, w) => linear(x, w)),
+      sample([[3, 5], [5]], (x, w) => linear(x, w)),
+    ],
+  },
+};

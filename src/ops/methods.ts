@@ -1,7 +1,38 @@
 // What `methods/` installs on Tensor: ops whose first argument is a tensor, under the names of the free functions.
-export * from './assign.ts';
+export { add_, assign_, div_, fill_, mul_, sub_, zero_ } from './assign.ts';
 export * from './elementwise.ts';
+export { gather, indexSelect, scatter, scatterAdd } from './gather.ts';
+export {
+  cholesky,
+  det,
+  eigh,
+  inverse,
+  lstsq,
+  matrixRank,
+  pinv,
+  qr,
+  ridge,
+  slogdet,
+  solve,
+  solveTriangular,
+  svd,
+} from './linalg.ts';
 export { addmm, bmm, dot, linear, matmul, outer } from './matmul.ts';
+export {
+  diag,
+  flip,
+  fliplr,
+  flipud,
+  repeat,
+  repeatInterleave,
+  roll,
+  rot90,
+  tile,
+  trace,
+  tril,
+  triu,
+  unflatten,
+} from './movement.ts';
 export {
   amax,
   amin,
@@ -14,6 +45,8 @@ export {
   std,
   variance as var,
 } from './reductions.ts';
+export { cummax, cummin, cumprod, cumsum, prod } from './scans.ts';
+export { argsort, sort, topk } from './sorting.ts';
 export {
   broadcastTo,
   chunk,
@@ -22,11 +55,8 @@ export {
   expand,
   expandAs,
   flatten,
-  gather,
-  indexSelect,
   movedim,
   narrow,
-  pad,
   permute,
   reshape,
   select,
@@ -39,3 +69,4 @@ export {
   unbind,
   unsqueeze,
 } from './structure.ts';
+export { pad, unfold } from './windows.ts';

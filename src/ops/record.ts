@@ -108,13 +108,17 @@ export interface RecordedOperation {
   readonly k?: number;
   readonly inputs: readonly NodeInput[];
   readonly scalars?: readonly number[];
+  /** Elements of the result, where it is not the space without its inner dims. */
+  readonly size?: number;
 }
 
 export function recordNode(device: Device, op: string, dtype: DType, o: RecordedOperation): Node {
+  const inner = o.inner ?? 0;
   return device.engine.record(label(op), dtype, {
     template: o.template,
     space: o.space,
-    inner: o.inner ?? 0,
+    inner,
+    size: o.size ?? sizeOf(inner === 0 ? o.space : o.space.slice(0, o.space.length - inner)),
     k: o.k ?? 0,
     inputs: o.inputs,
     scalars: o.scalars ?? [],
@@ -269,7 +273,7 @@ export function reduceNode(
 ): Tensor {
   const shape = space.slice(0, space.length - inner);
   return produce(device, op, expr.dtype, shape, {
-    template: template('reduce', expr, [], reduce),
+    template: template('reduce', expr, [], { reduce }),
     space,
     inner,
     inputs,

@@ -6,8 +6,10 @@ import { withGrad } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add, cast, div, eq as equal, exp, isfinite, log, mul, sqrt, square, sub } from './elementwise.ts';
 import { where } from './functions.ts';
+import { gather } from './gather.ts';
 import { checkOptions, compose, deviceOf, reduceNode, taped } from './record.ts';
-import { gather, keptShape, type ReduceOptions, reduceDims, reshape, squeeze, sum, withDims } from './structure.ts';
+import { type Drawn, type Samples, sample } from './samples.ts';
+import { keptShape, type ReduceOptions, reduceDims, reshape, squeeze, sum, withDims } from './structure.ts';
 
 const notEmpty = (op: string, x: Tensor, dims: readonly number[]): void => {
   if (dims.some((d) => x.shape[d] === 0))
@@ -16,8 +18,8 @@ const notEmpty = (op: string, x: Tensor, dims: readonly number[]): void => {
     );
 };
 
-/** Floats only: what an op without a meaning for integers says. */
-function floats(op: string, x: Tensor): void {
+/** @internal Floats only: what an op without a meaning for integers says. */
+export function floats(op: string, x: Tensor): void {
   if (!isFloating(x.dtype))
     throw new DTypeError(`${op}: needs a floating tensor, got ${x.dtype}; convert it with .to('float32')`);
 }
@@ -238,3 +240,60 @@ export function logSoftmax(x: Tensor, dim: number): Tensor {
   ];
   return taped('logSoftmax', { gradient, saves: 'output' }, [x], out);
 }
+
+const whole: Drawn = { shape: [3, 7], dtype: 'int32', range: [-3, 3] };
+const apart = (shape: readonly number[]): Drawn => ({ shape, distinct: true });
+const both = (found: ValuesIndices): readonly Tensor[] => [found.values, found.indices];
+const places = 'places are integers, which do not change with the elements';
+const reduced = (op: (x: Tensor, options?: ReduceOptions) => Tensor): Samples[string]['calls'] => [
+  sample([apart([3, 7])], (x) => op(x)),
+  sample([apart([2, 3, 4])], (x) => op(x, { dim: [0, -1], keepDim: true })),
+  sample([apart([33, 5])], (x) => op(x, { dim: 0 })),
+  sample([apart([2, 67])], (x) => op(x, { dim: 1 })),
+  sample([apart([])], (x) => op(x)),
+];
+const searched = (op: (x: Tensor, options?: ArgOptions) => Tensor): Samples[string] => ({
+  noGradient: places,
+  calls: [
+    sample([[3, 7]], (x) => op(x)),
+    sample([[3, 7]], (x) => op(x, { dim: 0, keepDim: true })),
+    sample([whole], (x) => op(x, { dim: 1 })),
+  ],
+});
+const picked = (op: (x: Tensor, options: DimOptions) => ValuesIndices): Samples[string]['calls'] => [
+  sample([apart([3, 7])], (x) => both(op(x, { dim: 0 }))),
+  sample([apart([3, 7])], (x) => both(op(x, { dim: -1, keepDim: true }))),
+  sample([apart([])], (x) => both(op(x, { dim: 0 }))),
+  sample([whole], (x) => both(op(x, { dim: 1 }))),
+];
+const normalised = (op: (x: Tensor, dim: number) => Tensor): Samples[string] => ({
+  calls: [
+    sample([[3, 7]], (x) => op(x, 1)),
+    sample([[3, 2, 4]], (x) => op(x, 0)),
+    sample([[]], (x) => op(x, -1)),
+    sample([[2, 0]], (x) => op(x, 1)),
+  ],
+});
+const spread = (op: (x: Tensor, options?: VarianceOptions) => Tensor): Samples[string] => ({
+  calls: [
+    sample([[3, 7]], (x) => op(x)),
+    sample([[3, 7]], (x) => op(x, { dim: 1, correction: 0 })),
+    sample([[2, 3, 4]], (x) => op(x, { dim: [0, 2], keepDim: true })),
+  ],
+});
+
+/** Calls for the generated tests. */
+export const samples: Samples = {
+  mean: { calls: reduced(mean) },
+  amax: { calls: [...reduced(amax), sample([whole], (x) => amax(x, { dim: 1 }))] },
+  amin: { calls: [...reduced(amin), sample([whole], (x) => amin(x, { dim: 1 }))] },
+  argmax: searched(argmax),
+  argmin: searched(argmin),
+  max: { calls: [...picked(max), sample([apart([3, 7])], (x) => max(x))] },
+  min: { calls: [...picked(min), sample([apart([3, 7])], (x) => min(x))] },
+  var: spread(variance),
+  std: spread(std),
+  logsumexp: { calls: [...reduced(logsumexp), sample([[2, 0]], (x) => logsumexp(x, { dim: 1 }))] },
+  softmax: normalised(softmax),
+  logSoftmax: normalised(logSoftmax),
+};

@@ -1,5 +1,5 @@
 import type { DType } from '../core/dtype.ts';
-import { DTypeError, IndexError, ShapeError, UnsupportedError } from '../core/errors.ts';
+import { IndexError, ShapeError } from '../core/errors.ts';
 import {
   broadcastShapes,
   broadcastView,
@@ -13,27 +13,12 @@ import {
   sizeOf,
 } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
-import {
-  and,
-  select as choose,
-  constant,
-  div,
-  type Expr,
-  eq,
-  index,
-  load,
-  loadAt,
-  lt,
-  mul,
-  sub,
-  uniform,
-} from '../ir/expr.ts';
+import { select as choose, div, type Expr, eq, index, load, loadAt, mul, sub, uniform } from '../ir/expr.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { cast } from './elementwise.ts';
 import {
   checkOptions,
   compose,
-  currentOp,
   deviceOf,
   produce,
   reading,
@@ -43,16 +28,12 @@ import {
   taped,
   viewed,
 } from './record.ts';
+import { type Drawn, type Samples, sample } from './samples.ts';
 
 /*
  * Ops that move elements or add them up. Their gradients are each other: what expands is summed, what is cut out is put
  * back, what is gathered is scattered. Hence one file.
  */
-
-const integers = (op: string, t: Tensor): void => {
-  if (t.dtype !== 'int32' && t.dtype !== 'uint32')
-    throw new DTypeError(`${op}: indices must be int32, got ${t.dtype}; convert them with .to('int32')`);
-};
 
 /** The same elements in storage of their own, in row-major order (`torch.Tensor.contiguous`, but always a copy). */
 export function contiguous(x: Tensor): Tensor {
@@ -272,7 +253,7 @@ export function diagonal(x: Tensor, offset = 0, dim1 = 0, dim2 = 1): Tensor {
 }
 
 /** @internal The inverse of `diagonal`: its elements at their places in a tensor of zeros. */
-function undiagonal(g: Tensor, shape: Shape, offset: number, a: number, b: number): Tensor {
+export function undiagonal(g: Tensor, shape: Shape, offset: number, a: number, b: number): Tensor {
   const device = deviceOf('undiagonal', [g]);
   const rest = shape.map((_, d) => d).filter((d) => d !== a && d !== b);
   const at = [...rest.map((d) => index(d)), sub(index(a), uniform(1, 'int32'))];
@@ -327,7 +308,8 @@ export function chunk(x: Tensor, chunks: number, dim = 0): Tensor[] {
   return split(x, Math.max(1, Math.ceil((x.shape[d] ?? 0) / chunks)), d);
 }
 
-const coordinates = (rank: number, dim: number, at: Expr): Expr[] =>
+/** @internal The coordinates of a point, with another one in a dim. */
+export const coordinates = (rank: number, dim: number, at: Expr): Expr[] =>
   Array.from({ length: rank }, (_, d) => (d === dim ? at : index(d)));
 
 /** @internal The inverse of `slice`: the elements at their places in a dim of size `n`, zeros elsewhere. */
@@ -357,52 +339,6 @@ export function unslice(g: Tensor, dim: number, n: number, start: number, step: 
     [g],
     out,
   );
-}
-
-/** Zeros (or `value`) around a tensor, PyTorch's order of sides: last dim first, before and after (`F.pad`, mode constant). */
-export function pad(
-  x: Tensor,
-  padding: readonly number[],
-  options: { readonly mode?: 'constant'; readonly value?: number } = {},
-): Tensor {
-  checkOptions('pad', options, ['mode', 'value']);
-  if ((options.mode ?? 'constant') !== 'constant')
-    throw new UnsupportedError(`pad: mode ${options.mode} is not there; use 'constant', or join slices with cat`);
-  if (padding.length % 2 !== 0 || padding.length > 2 * x.ndim)
-    throw new ShapeError(
-      `pad: ${showShape(padding)} must hold two sizes a dim, for at most the ${x.ndim} dims of ${showShape(x.shape)}`,
-    );
-  const value = options.value ?? 0;
-  return compose('pad', () => {
-    let out = x;
-    for (let i = 0; i < padding.length; i += 2) {
-      const dim = x.ndim - 1 - i / 2;
-      const before = padding[i]!;
-      const after = padding[i + 1]!;
-      if (before < 0 || after < 0) out = slice(out, dim, Math.max(0, -before), out.shape[dim]! - Math.max(0, -after));
-      const first = Math.max(0, before);
-      const last = Math.max(0, after);
-      if (first + last > 0) out = padDim(out, dim, first, last, value);
-    }
-    return out.cell === x.cell ? contiguous(out) : out;
-  });
-}
-
-function padDim(x: Tensor, dim: number, before: number, after: number, value: number): Tensor {
-  const device = deviceOf('pad', [x]);
-  const n = x.shape[dim]!;
-  const shape = x.shape.map((size, d) => (d === dim ? before + n + after : size));
-  const place = sub(index(dim), uniform(0, 'int32'));
-  const inside = and(lt(constant(-1, 'int32'), place), lt(place, uniform(1, 'int32')));
-  const expr = choose(inside, loadAt(0, x.dtype, coordinates(x.ndim, dim, place)), uniform(2, x.dtype));
-  const operation = {
-    template: template('map', expr, ['int32', 'int32', x.dtype]),
-    space: shape,
-    inputs: [readingAt(x, null)],
-    scalars: [before, n, value],
-  };
-  const out = produce(device, 'pad', x.dtype, shape, operation);
-  return taped('pad', { gradient: (g) => [slice(g, dim, before, before + n)], saves: 'nothing' }, [x], out);
 }
 
 /** What a reduction reads: the dims it keeps, then those it reduces. */
@@ -483,91 +419,80 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
   });
 }
 
-/**
- * Elements picked along a dim by an index tensor of the output's shape (`torch.gather`). Indices must be in range; those that
- * are not give an IndexError at the next await.
- */
-export function gather(x: Tensor, dim: number, indices: Tensor): Tensor {
-  const device = deviceOf('gather', [x, indices]);
-  integers('gather', indices);
-  const d = normalizeDim('gather', dim, x.ndim);
-  if (indices.ndim !== x.ndim || indices.shape.some((n, i) => i !== d && n > x.shape[i]!))
-    throw new ShapeError(
-      `gather: indices ${showShape(indices.shape)} must have the ${x.ndim} dims of the input ${showShape(x.shape)}, none larger but dim ${d}`,
-    );
-  const at = load(1, indices.dtype);
-  const expr = loadAt(
-    0,
-    x.dtype,
-    coordinates(x.ndim, d, at.dtype === 'int32' ? at : { op: 'cast', dtype: 'int32', args: [at], value: 0 }),
-  );
-  const operation = {
-    template: template('map', expr, ['int32']),
-    space: indices.shape,
-    inputs: [readingAt(x, 0), reading(indices, indices.shape)],
-    scalars: [device.engine.checkCode(currentOp('gather'))],
-  };
-  const out = produce(device, 'gather', x.dtype, indices.shape, operation);
-  const from = x.shape;
-  const gradient = (g: Tensor, { inputs }: { inputs: readonly Tensor[] }): (Tensor | null)[] => {
-    let placed = scatterSum(g, d, inputs[1]!, from[d]!);
-    from.forEach((n, i) => {
-      if (placed.shape[i] !== n) placed = unslice(placed, i, n, 0, 1);
-    });
-    return [placed, null];
-  };
-  return taped('gather', { gradient, saves: [1] }, [x, indices], out);
-}
+const whole: Drawn = { shape: [3, 4], dtype: 'int32', range: [-9, 9] };
+const bools: Drawn = { shape: [3, 4], dtype: 'bool', range: [0, 1] };
 
-/**
- * @internal The gradient of `gather`: for each place of the dim, the sum of the elements whose index names it. Every place looks
- * at every element of its line, so that the order of the sum is fixed.
- */
-export function scatterSum(values: Tensor, dim: number, indices: Tensor, n: number): Tensor {
-  const device = deviceOf('scatterSum', [values, indices]);
-  const shape = indices.shape.map((size, d) => (d === dim ? n : size));
-  const space = [...shape, indices.shape[dim]!];
-  const over = (t: Tensor) => ({
-    node: t.node,
-    access: {
-      mode: 'direct' as const,
-      strides: [...t.view.strides.map((s, d) => (d === dim ? 0 : s)), t.view.strides[dim]!],
-      offset: t.view.offset,
-    },
-  });
-  const at = load(1, indices.dtype);
-  const here: Expr =
-    indices.dtype === 'int32' ? index(dim) : { op: 'cast', dtype: indices.dtype, args: [index(dim)], value: 0 };
-  const expr = choose(eq(at, here), load(0, values.dtype), 0);
-  const out = reduceNode(device, 'scatterSum', 'sum', expr, space, 1, [over(values), over(indices)]);
-  const gradient = (g: Tensor, { inputs }: { inputs: readonly Tensor[] }): (Tensor | null)[] => [
-    gather(g, dim, inputs[1]!),
-    null,
-  ];
-  return taped('scatterSum', { gradient, saves: [1] }, [values, indices], out);
-}
-
-/** Places of a dim picked by a 1-d index tensor (`torch.index_select`). Indices out of range give an IndexError at the next await. */
-export function indexSelect(x: Tensor, dim: number, indices: Tensor): Tensor {
-  integers('indexSelect', indices);
-  if (indices.ndim > 1)
-    throw new ShapeError(
-      `indexSelect: indices must have one dim, got ${showShape(indices.shape)}; use gather for more`,
-    );
-  const d = normalizeDim('indexSelect', dim, x.ndim);
-  if (x.ndim === 0) throw new IndexError('indexSelect: a scalar has no dims to select from; use reshape([1]) first');
-  return compose('indexSelect', () => {
-    const lined = reshape(
-      indices,
-      x.shape.map((_, i) => (i === d ? -1 : 1)),
-    );
-    return gather(
-      x,
-      d,
-      expand(
-        lined,
-        x.shape.map((n, i) => (i === d ? indices.size : n)),
+/** Calls for the generated tests. */
+export const samples: Samples = {
+  contiguous: { calls: [sample([[3, 4]], contiguous), sample([[]], contiguous), sample([bools], contiguous)] },
+  reshape: {
+    calls: [
+      sample([[3, 4]], (x) => reshape(x, [2, -1])),
+      sample([[3, 4]], (x) => reshape(x, [12, 1])),
+      sample([[1]], (x) => reshape(x, [])),
+      sample([[0, 3]], (x) => reshape(x, [3, 0])),
+      sample([whole], (x) => reshape(x, [4, 3])),
+    ],
+  },
+  permute: { calls: [sample([[2, 3, 4]], (x) => permute(x, [2, 0, -2])), sample([[]], (x) => permute(x, []))] },
+  transpose: { calls: [sample([[2, 3, 4]], (x) => transpose(x, 0, -1)), sample([whole], (x) => transpose(x, 0, 1))] },
+  t: { calls: [sample([[3, 4]], t), sample([[4]], t), sample([[]], t)] },
+  expand: {
+    calls: [
+      sample([[3, 1]], (x) => expand(x, [2, 3, 5])),
+      sample([[3, 4]], (x) => expand(x, [2, -1, -1])),
+      sample([[1]], (x) => expand(x, [0])),
+      sample([bools], (x) => expand(x, [2, 3, 4])),
+    ],
+  },
+  expandAs: {
+    calls: [
+      sample(
+        [
+          [3, 1],
+          [2, 3, 5],
+        ],
+        (x, y) => [expandAs(x, y), y],
       ),
-    );
-  });
-}
+    ],
+  },
+  broadcastTo: { calls: [sample([[4]], (x) => broadcastTo(x, [3, 4]))] },
+  unsqueeze: { calls: [sample([[3, 4]], (x) => unsqueeze(x, -1)), sample([[]], (x) => unsqueeze(x, 0))] },
+  squeeze: { calls: [sample([[1, 3, 1]], (x) => squeeze(x)), sample([[1, 3, 1]], (x) => squeeze(x, [0, 1]))] },
+  flatten: { calls: [sample([[2, 3, 4]], (x) => flatten(x, 1)), sample([[]], (x) => flatten(x))] },
+  movedim: {
+    calls: [sample([[2, 3, 4]], (x) => movedim(x, 0, -1)), sample([[2, 3, 4]], (x) => movedim(x, [0, 1], [1, 2]))],
+  },
+  slice: {
+    calls: [
+      sample([[7, 3]], (x) => slice(x, 0, 1, 6, 2)),
+      sample([[7, 3]], (x) => slice(x, -1, -2)),
+      sample([[7, 3]], (x) => slice(x, 0, 5, 2)),
+      sample([whole], (x) => slice(x, 1, 0, 4, 3)),
+    ],
+  },
+  narrow: { calls: [sample([[7, 3]], (x) => narrow(x, 0, -3, 2)), sample([[7]], (x) => narrow(x, 0, 7, 0))] },
+  select: { calls: [sample([[7, 3]], (x) => select(x, 0, -1)), sample([[7, 3]], (x) => select(x, 1, 2))] },
+  diagonal: {
+    calls: [
+      sample([[3, 5]], (x) => diagonal(x)),
+      sample([[3, 5]], (x) => diagonal(x, -1)),
+      sample([[2, 3, 4]], (x) => diagonal(x, 1, -1, 0)),
+      sample([[3, 5]], (x) => diagonal(x, 9)),
+    ],
+  },
+  unbind: { calls: [sample([[3, 2]], (x) => unbind(x)), sample([[3, 2]], (x) => unbind(x, -1))] },
+  split: { calls: [sample([[7, 2]], (x) => split(x, 3)), sample([[2, 7]], (x) => split(x, [1, 0, 6], 1))] },
+  chunk: { calls: [sample([[7, 2]], (x) => chunk(x, 3)), sample([[2]], (x) => chunk(x, 3))] },
+  sum: {
+    calls: [
+      sample([[3, 4]], (x) => sum(x)),
+      sample([[2, 3, 4]], (x) => sum(x, { dim: [0, -1], keepDim: true })),
+      sample([[33, 17]], (x) => sum(x, { dim: 0 })),
+      sample([[]], (x) => sum(x)),
+      sample([[0, 3]], (x) => sum(x, { dim: 0 })),
+      sample([whole], (x) => sum(x, { dim: 1 })),
+      sample([bools], (x) => sum(x)),
+    ],
+  },
+};

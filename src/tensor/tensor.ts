@@ -306,6 +306,7 @@ function copyNode(t: Tensor): Node {
     k: 0,
     inputs: [{ node: t.node, access: { mode: 'direct', strides: t.view.strides, offset: t.view.offset } }],
     scalars: [],
+    size: t.size,
   });
 }
 

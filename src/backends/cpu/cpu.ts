@@ -1,6 +1,6 @@
 import type { DType } from '../../core/dtype.ts';
 import { DeviceError } from '../../core/errors.ts';
-import type { Kernel } from '../../ir/kernel.ts';
+import { isLoop, type Kernel } from '../../ir/kernel.ts';
 import type { Backend, BackendLimits, Batch, Buffer, MemoryUse, Numbers, Program, Readback } from '../backend.ts';
 import { assemble, FunctionBuilder, op } from './assembler.ts';
 import { type Block, Heap, MAXIMUM_PAGES } from './heap.ts';
@@ -72,6 +72,7 @@ export class CpuBackend implements Backend {
   prepare(kernel: Kernel): Program {
     let program = this.programs.get(kernel);
     if (!program) {
+      if (!isLoop(kernel) && kernel.kind !== 'matmul') throw new Error(`no ${kernel.kind} kernels yet`);
       const code =
         kernel.kind === 'matmul' ? new MatmulProgram(this.gemm, kernel) : new LoopProgram(this.modules, kernel);
       program = new CpuProgram(kernel, code);

@@ -1,8 +1,21 @@
 import type { DType } from '../../core/dtype.ts';
 import { contiguousStrides, sizeOf } from '../../core/shape.ts';
+import { factorisations } from '../../ir/dense.ts';
 import { exactFunction } from '../../ir/exact.ts';
 import { type Expr, walk } from '../../ir/expr.ts';
-import type { Input, Kernel, LoopKernel, MatmulKernel, Output, ReduceOp } from '../../ir/kernel.ts';
+import {
+  type DenseKernel,
+  denseSize,
+  type Input,
+  type Kernel,
+  type LoopKernel,
+  type MatmulKernel,
+  type Output,
+  type ReduceOp,
+  type ScanKernel,
+  type ScatterKernel,
+  type SortKernel,
+} from '../../ir/kernel.ts';
 import type {
   Backend,
   BackendLimits,
@@ -318,6 +331,111 @@ function runMatmul(run: Interpreter, kernel: MatmulKernel): void {
   });
 }
 
+/** The element of a direct input at the coordinates. */
+function reader(run: Interpreter, input: Input): (at: readonly number[]) => number {
+  const { access, binding } = input;
+  if (access.mode !== 'direct') throw new Error('boundary kernels read their inputs directly');
+  const { values } = run.buffers[binding]!;
+  return (at) => {
+    let i = access.offset;
+    for (let d = 0; d < access.strides.length; d++) i += at[d]! * access.strides[d]!;
+    return values[i]!;
+  };
+}
+
+/** Calls `visit` for each line along the last dim, with its number and the coordinates of its start. */
+function forEachLine(space: readonly number[], visit: (line: number, at: number[]) => void): void {
+  const at = new Array<number>(space.length).fill(0);
+  let line = 0;
+  forEachPoint(space.slice(0, -1), at, 0, () => visit(line++, at));
+}
+
+function runScan(run: Interpreter, kernel: ScanKernel): void {
+  const last = kernel.space.length - 1;
+  const length = kernel.space[last]!;
+  const parts = kernel.inputs.map((input) => reader(run, input));
+  const combine = run.program(kernel.combine);
+  const finish = run.program([kernel.outputs[0].expr]);
+  const { values } = run.buffers[kernel.outputs[0].binding]!;
+  forEachLine(kernel.space, (line, at) => {
+    let before: number[] | null = null;
+    for (let k = 0; k < length; k++) {
+      at[last] = kernel.reverse ? length - 1 - k : k;
+      const here = parts.map((part) => part(at));
+      before = before ? Array.from(combine({ at, results: [...before, ...here] })) : here;
+      values[line * length + at[last]!] = finish({ at, results: before })[0]!;
+    }
+  });
+}
+
+function runSort(run: Interpreter, kernel: SortKernel): void {
+  const last = kernel.space.length - 1;
+  const length = kernel.space[last]!;
+  const key = run.program([kernel.key]);
+  const { values } = run.buffers[kernel.outputs[0].binding]!;
+  forEachLine(kernel.space, (line, at) => {
+    const keys = Array.from({ length }, (_, k) => {
+      at[last] = k;
+      return key({ at, results: [] })[0]!;
+    });
+    const order = keys.map((_, k) => k).sort((a, b) => keys[a]! - keys[b]!);
+    values.set(order, line * length);
+  });
+}
+
+function runScatter(run: Interpreter, kernel: ScatterKernel): void {
+  const last = kernel.space.length - 1;
+  const length = kernel.space[last]!;
+  const [place, element] = kernel.inputs.slice(0, 2).map((input) => reader(run, input));
+  const { dtype } = kernel.inputs[1]!;
+  const { reduce, targets, check } = kernel;
+  const start = reduce === 'last' ? 0 : IDENTITY[reduce](dtype);
+  // As in sums of rows, the oracle rounds once.
+  const join =
+    reduce === 'last' ? (_: number, x: number) => x : combine(reduce, dtype, run.float64 || reduce === 'sum');
+  const round = rounding(dtype, run.float64);
+  const finish = run.program([kernel.outputs[0].expr]);
+  const { values } = run.buffers[kernel.outputs[0].binding]!;
+  forEachLine(kernel.space, (line, at) => {
+    const sums = new Float64Array(targets).fill(start);
+    const hit = new Uint8Array(targets);
+    for (let k = 0; k < length; k++) {
+      at[last] = k;
+      const to = place!(at);
+      if (to >= 0 && to < targets) {
+        sums[to] = join(sums[to]!, element!(at));
+        hit[to] = 1;
+      } else if (check !== null) run.flag(run.scalars[check]!);
+    }
+    for (let t = 0; t < targets; t++) {
+      at[last] = t;
+      values[line * targets + t] = finish({ at, results: [round(sums[t]!), hit[t]!] })[0]!;
+    }
+  });
+}
+
+function runDense(run: Interpreter, kernel: DenseKernel): void {
+  const { algorithm, columns, check } = kernel;
+  const [m, n] = kernel.space.slice(-2) as [number, number];
+  const size = denseSize(algorithm, m, n, columns);
+  const readers = kernel.inputs.map((input) => reader(run, input));
+  const { values } = run.buffers[kernel.outputs[0].binding]!;
+  const round = rounding('float32', run.float64);
+  const at = kernel.space.map(() => 0);
+  let matrix = 0;
+  forEachPoint(kernel.space.slice(0, -2), at, 0, () => {
+    const elements = (i: number, width: number): Float64Array => {
+      const out = new Float64Array(readers[i] ? m * width : 0);
+      for (let k = 0; k < out.length; k++) out[k] = readers[i]!([...at.slice(0, -2), Math.floor(k / width), k % width]);
+      return out;
+    };
+    const out = new Float64Array(size);
+    const defined = factorisations[algorithm](m, n, columns, elements(0, n), elements(1, columns), out);
+    if (!defined && check !== null) run.flag(run.scalars[check]!);
+    values.set(out.map(round), size * matrix++);
+  });
+}
+
 /**
  * The oracle: interprets kernel descriptions point by point, in float64 or in float32 (each operation rounded, sums rounded
  * once). Written for reading; nothing here is fast.
@@ -361,8 +479,12 @@ export class ReferenceBackend implements Backend {
       this.status = code;
     };
     const run = new Interpreter(kernel, buffers as ReferenceBuffer[], scalars, this.precision === 'float64', flag);
-    if (sizeOf(kernel.space) === 0 && (kernel.kind === 'matmul' || kernel.inner === 0)) return;
-    if (kernel.kind === 'matmul') runMatmul(run, kernel);
+    if (kernel.kind === 'scan') runScan(run, kernel);
+    else if (kernel.kind === 'sort') runSort(run, kernel);
+    else if (kernel.kind === 'scatter') runScatter(run, kernel);
+    else if (kernel.kind === 'dense') runDense(run, kernel);
+    else if (sizeOf(kernel.space) === 0 && (kernel.kind === 'matmul' || kernel.inner === 0)) return;
+    else if (kernel.kind === 'matmul') runMatmul(run, kernel);
     else runLoop(run, kernel);
   }
 

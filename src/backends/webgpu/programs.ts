@@ -2,7 +2,7 @@ import matmulRegisters from '../../../shaders/matmul_registers.wgsl';
 import matmulTiled from '../../../shaders/matmul_tiled.wgsl';
 import type { DType } from '../../core/dtype.ts';
 import { sizeOf } from '../../core/shape.ts';
-import { type Kernel, kernelKey, type LoopKernel, type MatmulKernel } from '../../ir/kernel.ts';
+import { isLoop, type Kernel, kernelKey, type LoopKernel, type MatmulKernel } from '../../ir/kernel.ts';
 import type { Program } from '../backend.ts';
 import { asReduction, type Part, rowsAreAdjacent, type Split, splitRows } from './lower.ts';
 import type { Constants, Pipeline, Pipelines } from './pipelines.ts';
@@ -62,6 +62,7 @@ export class Programs {
   ) {}
 
   make(kernel: Kernel): WebGPUProgram {
+    if (!isLoop(kernel) && kernel.kind !== 'matmul') throw new Error(`no ${kernel.kind} kernels yet`);
     if (sizeOf(kernel.space) === 0 && (kernel.kind === 'matmul' || rowCount(kernel) === 0 || kernel.inner === 0))
       return new WebGPUProgram(kernel, [], 0);
     const loop = kernel.kind === 'matmul' ? this.narrowMatmul(kernel) : kernel;
@@ -85,6 +86,7 @@ export class Programs {
   }
 
   private plan(kernel: Kernel): Plan {
+    if (!isLoop(kernel) && kernel.kind !== 'matmul') throw new Error(`no ${kernel.kind} kernels yet`);
     if (kernel.kind === 'matmul') return this.planMatmul(kernel);
     return kernel.inner === 0 ? this.planMap(kernel) : this.planRows(kernel);
   }

@@ -1,4 +1,4 @@
-import { type Kernel, type Output, strideClass } from '../../../ir/kernel.ts';
+import { isLoop, type Kernel, type Output, strideClass } from '../../../ir/kernel.ts';
 import type { Emitter } from './expressions.ts';
 import type { Module } from './module.ts';
 
@@ -23,7 +23,7 @@ export interface Operand {
 }
 
 const rowSpace = (k: Kernel, level: Output['level']): readonly number[] =>
-  level === 'row' && k.kind !== 'matmul' ? k.space.slice(0, k.space.length - k.inner) : k.space;
+  level === 'row' && isLoop(k) ? k.space.slice(0, k.space.length - k.inner) : k.space;
 
 function operand(
   module: Module,

@@ -2,7 +2,7 @@ import passSkeleton from '../../../../shaders/reduce_pass.wgsl';
 import skeleton from '../../../../shaders/rows.wgsl';
 import { sizeOf } from '../../../core/shape.ts';
 import { constant, type Expr, walk } from '../../../ir/expr.ts';
-import type { Kernel, LoopKernel, Reduction } from '../../../ir/kernel.ts';
+import { isLoop, type Kernel, type LoopKernel, type Reduction } from '../../../ir/kernel.ts';
 import { block, coordinates, inputOperand, type Operand, outputOperand, strided } from './axes.ts';
 import { Emitter, extremum } from './expressions.ts';
 import { Module, type Shader, VALUE } from './module.ts';
@@ -10,10 +10,8 @@ import { Module, type Shader, VALUE } from './module.ts';
 /** A reduction, and its place among the results of the row. */
 type Member = Reduction & { readonly result: number };
 
-export const rowCount = (k: Kernel): number =>
-  sizeOf(k.kind === 'matmul' ? [] : k.space.slice(0, k.space.length - k.inner));
-export const rowLength = (k: Kernel): number =>
-  sizeOf(k.kind === 'matmul' ? [] : k.space.slice(k.space.length - k.inner));
+export const rowCount = (k: Kernel): number => sizeOf(isLoop(k) ? k.space.slice(0, k.space.length - k.inner) : []);
+export const rowLength = (k: Kernel): number => sizeOf(isLoop(k) ? k.space.slice(k.space.length - k.inner) : []);
 
 /** Reductions in as few passes over the row as their use of earlier results allows. */
 export function passes(kernel: LoopKernel): Member[][] {

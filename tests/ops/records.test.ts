@@ -1,0 +1,95 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import * as tl from '../../src/index.ts';
+import { devices } from '../setup/devices.ts';
+import { difference, openDevice, openOracle } from './harness.ts';
+import { differences, gap, gradients, LAYOUTS, probed, records, results } from './records.ts';
+
+let oracle: tl.Device;
+const opened = new Map<string, tl.Device>();
+beforeAll(async () => {
+  oracle = await openOracle();
+  for (const name of devices) opened.set(name, await openDevice(name));
+  tl.setDefaultDevice(oracle);
+});
+afterAll(() => {
+  for (const d of [oracle, ...opened.values()]) d.destroy();
+});
+
+// Every test leaves memory as it found it.
+let baseline: number[] = [];
+const bytes = (): number[] => [oracle, ...opened.values()].map((d) => tl.memory(d).bytes);
+beforeEach(() => {
+  baseline = bytes();
+});
+afterEach(async () => {
+  for (const d of opened.values()) await d.sync();
+  expect(bytes(), 'bytes on the devices').toEqual(baseline);
+});
+
+const list = [...records].map(([name, record]) => ({ name, record }));
+const differentiable = list.filter(({ record }) => record.noGradient === undefined);
+
+describe.each(differentiable)('$name', ({ record }) => {
+  test('has the gradient that central differences give, and so has its gradient', async () => {
+    let checked = 0;
+    for (const [i, s] of record.calls.entries()) {
+      const first = await gradients(s, oracle, 'contiguous', 1);
+      if (!first) continue;
+      checked++;
+      const some = (g: Float64Array): number[] => probed(g.length).map((k) => g[k]!);
+      expect(gap(first.map(some), await differences(s, oracle, 1)), `call ${i}`).toBeLessThan(1e-6);
+      const second = (await gradients(s, oracle, 'contiguous', 2))!;
+      const want = await differences(s, oracle, 2);
+      // It is empty where the first order does not depend on the inputs.
+      const got = second.length > 0 ? second.map(some) : want.map((w) => w.map(() => 0));
+      expect(gap(got, want), `call ${i}, second order`).toBeLessThan(1e-5);
+    }
+    expect(checked, 'calls with a gradient').toBeGreaterThan(0);
+  });
+});
+
+describe.each(devices)('on %s', (name) => {
+  describe.each(list)('$name', ({ record }) => {
+    test('gives what the oracle gives, in every layout, fused and unfused', async () => {
+      const device = opened.get(name)!;
+      const wrong: string[] = [];
+      for (const [i, s] of record.calls.entries())
+        for (const layout of LAYOUTS)
+          for (const fusion of [true, false]) {
+            device.engine.fusion = fusion;
+            try {
+              const want = await results(s, oracle, layout);
+              const got = await results(s, device, layout);
+              if (got.length !== want.length) wrong.push(`call ${i}: ${got.length} results, want ${want.length}`);
+              for (const [k, w] of want.entries()) {
+                const text = difference(got[k]!, w, { rtol: 2e-5, atol: 1e-5 });
+                if (text) wrong.push(`call ${i}, ${layout}, ${fusion ? 'fused' : 'unfused'}, output ${k}: ${text}`);
+              }
+            } finally {
+              device.engine.fusion = true;
+            }
+          }
+      expect(wrong).toEqual([]);
+    });
+
+    if (record.noGradient !== undefined) return;
+    test('has the gradients that it has in float64, of first and second order, fused and unfused', async () => {
+      const device = opened.get(name)!;
+      const wrong: string[] = [];
+      for (const [i, s] of record.calls.entries())
+        for (const order of [1, 2] as const)
+          for (const fusion of order === 1 ? [true, false] : [true]) {
+            const layout = LAYOUTS[(i + order) % 2]!;
+            const want = await gradients(s, oracle, layout, order);
+            device.engine.fusion = fusion;
+            const got = await gradients(s, device, layout, order).finally(() => {
+              device.engine.fusion = true;
+            });
+            const worst = want && got ? gap(got, want) : want === got ? 0 : Infinity;
+            if (!(worst < 2e-4))
+              wrong.push(`call ${i}, order ${order}, ${layout}, ${fusion ? 'fused' : 'unfused'}: ${worst}`);
+          }
+      expect(wrong).toEqual([]);
+    });
+  });
+});
