@@ -47,8 +47,13 @@ function threeToFour(x: Tensor): Tensor {
   return tl.stack([x0.mul(x1), x2.sin(), x0.exp().mul(x2), x.pow(2).sum()]);
 }
 
-/** The gradient of each element of a vector, one below the other. */
-const rows = (y: Tensor, x: Tensor): Tensor => tl.stack(y.unbind().map((yi) => grad(yi, x)));
+const rosenbrock = (x: Tensor): Tensor => {
+  const head = x.slice(0, 0, -1);
+  const tail = x.slice(0, 1);
+  return tail.sub(head.pow(2)).pow(2).mul(100).add(tl.sub(1, head).pow(2)).sum();
+};
+/** For the gradients of what the program gives. */
+const recorded = { createGraph: true };
 
 const list: Readonly<Record<string, Program>> = {
   double_backward: ({ x }, args) => grad(FUNCTIONS[String(args.function)]!(x!), x!),
@@ -111,17 +116,9 @@ const list: Readonly<Record<string, Program>> = {
     const [hvp_w, hvp_b] = grads(gw.mul(vw!).sum().add(gb.mul(vb!).sum()), w!, b!);
     return { hvp_w, hvp_b };
   },
-  jacobian: ({ x }) => rows(threeToFour(x!), x!),
-  jvp: ({ x, v }) => {
-    const u = tl.zeros([4], { requiresGrad: true });
-    return grad(grad(threeToFour(x!).mul(u), x!).mul(v!), u);
-  },
-  hessian: ({ x }) => {
-    const head = x!.slice(0, 0, -1);
-    const tail = x!.slice(0, 1);
-    const y = tail.sub(head.pow(2)).pow(2).mul(100).add(tl.sub(1, head).pow(2));
-    return rows(grad(y, x!), x!);
-  },
+  jacobian: ({ x }) => tl.jacobian(threeToFour, x!, recorded),
+  jvp: ({ x, v }) => tl.jvp(threeToFour, x!, v!, recorded).tangent,
+  hessian: ({ x }) => tl.hessian(rosenbrock, x!, recorded),
   accumulate: ({ x }) => {
     x!.pow(2).sum().backward();
     x!.sin().sum().backward();
