@@ -4,11 +4,19 @@ export * from './functions.ts';
 export * from './joins.ts';
 export * from './losses.ts';
 export * from './methods.ts';
+export type {
+  LinalgNormOptions,
+  MatrixNormOptions,
+  MatrixNormOrder,
+  NormOptions,
+  VectorNormOptions,
+} from './norms.ts';
 export * from './overloads.ts';
 export { bernoulli } from './random.ts';
 export {
   type ArgOptions,
   type DimOptions,
+  type Extrema,
   type ValuesIndices,
   type VarianceOptions,
   variance,

@@ -2,9 +2,11 @@
 export * from './assign.ts';
 export * from './elementwise.ts';
 export { addmm, bmm, dot, linear, matmul, outer } from './matmul.ts';
+export { norm } from './norms.ts';
 export {
   amax,
   amin,
+  aminmax,
   argmax,
   argmin,
   logSoftmax,

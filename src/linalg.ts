@@ -1,0 +1,6 @@
+/**
+ * Linear algebra, as `torch.linalg`.
+ *
+ * @packageDocumentation
+ */
+export { linalgNorm as norm, matrixNorm, vectorNorm } from './ops/norms.ts';
