@@ -3,6 +3,7 @@ export * from './creation.ts';
 export * from './functions.ts';
 export * from './joins.ts';
 export * from './losses.ts';
+export type { UniqueOptions, UniqueValues } from './masks.ts';
 export * from './methods.ts';
 export type {
   LinalgNormOptions,

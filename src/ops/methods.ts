@@ -1,6 +1,17 @@
 // What `methods/` installs on Tensor: ops whose first argument is a tensor, under the names of the free functions.
 export * from './assign.ts';
 export * from './elementwise.ts';
+export {
+  all,
+  any,
+  countNonzero,
+  maskedFill,
+  maskedFill_,
+  maskedSelect,
+  nanmean,
+  nansum,
+  nonzero,
+} from './masks.ts';
 export { addmm, bmm, dot, linear, matmul, outer } from './matmul.ts';
 export { norm } from './norms.ts';
 export {
