@@ -19,6 +19,9 @@ export interface Overloaded {
   /** The smallest element of all, or the smallest along a dim and where they are. See the function `min`. */
   min(): Tensor;
   min(options: DimOptions): ValuesIndices;
+  /** A new last dim that is 1 at the place of the class. See the function `oneHot`. */
+  oneHot(numClasses: number): Tensor;
+  oneHot(): Promise<Tensor>;
   /** The tensor converted to a dtype, or a copy of it on another device. See the function `to`. */
   to(dtype: DType): Tensor;
   to(device: Device): Promise<Tensor>;

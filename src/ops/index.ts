@@ -1,6 +1,7 @@
 // The ops as free functions: what `tensorloom/functional` exports, and the main entry as well.
 export * from './creation.ts';
 export * from './functions.ts';
+export type { IndexAddOptions, IndexItem, IndexPutOptions, IndexRange } from './indexing.ts';
 export * from './joins.ts';
 export * from './losses.ts';
 export type { UniqueOptions, UniqueValues } from './masks.ts';

@@ -2,6 +2,19 @@
 export * from './assign.ts';
 export * from './elementwise.ts';
 export {
+  index,
+  indexAdd,
+  indexAdd_,
+  indexCopy,
+  indexCopy_,
+  indexFill,
+  indexFill_,
+  indexPut,
+  indexPut_,
+  take,
+  takeAlongDim,
+} from './indexing.ts';
+export {
   all,
   any,
   countNonzero,

@@ -49,7 +49,8 @@ import {
  * back, what is gathered is scattered. Hence one file.
  */
 
-const integers = (op: string, t: Tensor): void => {
+/** @internal Refuses indices that are no integers. */
+export const integers = (op: string, t: Tensor): void => {
   if (t.dtype !== 'int32' && t.dtype !== 'uint32')
     throw new DTypeError(`${op}: indices must be int32, got ${t.dtype}; convert them with .to('int32')`);
 };
