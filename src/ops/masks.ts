@@ -252,7 +252,7 @@ const counted = (call: (x: Tensor, options?: ReduceOptions) => Tensor) => [
 const whole = 'the result is no floating number';
 
 /** Calls for the generated tests; what gives a promise is tested by hand. */
-export const samples: Samples = {
+export const samples: Samples = /* @__PURE__ */ (() => ({
   any: { calls: counted(any), noGradient: whole },
   all: { calls: counted(all), noGradient: whole },
   countNonzero: { calls: counted(countNonzero), noGradient: whole },
@@ -289,4 +289,4 @@ export const samples: Samples = {
   maskedSelect: { calls: [] },
   nonzero: { calls: [], noGradient: 'coordinates are whole numbers' },
   unique: { calls: [], noGradient: 'values are sorted on the host' },
-};
+}))();
