@@ -96,10 +96,10 @@ function searchedSum(values: Tensor, dim: number, indices: Tensor, n: number): T
 }
 
 /**
- * The kernel behind scatters: elements go to `n` places along a dim, on top of `base` where it is given. Without a gradient.
+ * @internal The kernel behind scatters: elements go to `n` places along a dim, on top of `base` where it is given. Without a gradient.
  * Base, values and indices agree in all other dims.
  */
-function scattered(
+export function scattered(
   op: string,
   reduce: ScatterOp,
   base: Tensor | null,

@@ -11,7 +11,8 @@ import { checkOptions, compose, deviceOf, reduceNode, taped } from './record.ts'
 import { type Drawn, type Samples, sample } from './samples.ts';
 import { keptShape, type ReduceOptions, reduceDims, reshape, squeeze, sum, withDims } from './structure.ts';
 
-const notEmpty = (op: string, x: Tensor, dims: readonly number[]): void => {
+/** @internal Refuses a reduction of nothing, for ops without an identity. */
+export const notEmpty = (op: string, x: Tensor, dims: readonly number[]): void => {
   if (dims.some((d) => x.shape[d] === 0))
     throw new ShapeError(
       `${op}: ${showShape(x.shape)} has no elements along the reduced dims, and ${op} of nothing is undefined`,
@@ -58,6 +59,23 @@ export function amax(x: Tensor, options: ReduceOptions = {}): Tensor {
 /** The smallest element over some dims, or over all; ties share the gradient (`torch.amin`). NaN wins. */
 export function amin(x: Tensor, options: ReduceOptions = {}): Tensor {
   return extremum('amin', x, options);
+}
+
+/** The smallest and the largest element. */
+export interface Extrema {
+  readonly min: Tensor;
+  readonly max: Tensor;
+}
+
+/**
+ * The smallest and the largest element over some dims, or over all; ties share the gradient (`torch.aminmax`). NaN wins.
+ *
+ * @throws ShapeError when there is nothing along the reduced dims.
+ */
+export function aminmax(x: Tensor, options: ReduceOptions = {}): Extrema {
+  checkOptions('aminmax', options, ['dim', 'keepDim']);
+  notEmpty('aminmax', x, normalizeDims('aminmax', options.dim, x.ndim));
+  return compose('aminmax', () => ({ min: amin(x, options), max: amax(x, options) }));
 }
 
 /** Options of `argmax` and `argmin`. */

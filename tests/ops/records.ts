@@ -7,11 +7,14 @@ import * as assign from '../../src/ops/assign.ts';
 import * as conv from '../../src/ops/conv.ts';
 import * as einsum from '../../src/ops/einsum.ts';
 import * as gather from '../../src/ops/gather.ts';
+import * as indexing from '../../src/ops/indexing.ts';
 import * as joins from '../../src/ops/joins.ts';
 import * as linalg from '../../src/ops/linalg.ts';
+import * as masks from '../../src/ops/masks.ts';
 import * as matmul from '../../src/ops/matmul.ts';
 import * as movement from '../../src/ops/movement.ts';
 import * as normalization from '../../src/ops/normalization.ts';
+import * as norms from '../../src/ops/norms.ts';
 import * as reductions from '../../src/ops/reductions.ts';
 import type { Drawn, OpSamples, Sample, Samples } from '../../src/ops/samples.ts';
 import * as scans from '../../src/ops/scans.ts';
@@ -26,7 +29,10 @@ export const files: Readonly<Record<string, { readonly samples: Samples }>> = {
   conv,
   einsum,
   gather,
+  indexing,
   joins,
+  masks,
+  norms,
   linalg,
   matmul,
   movement,
