@@ -447,22 +447,19 @@ export function indexAdd(
   return compose('indexAdd', () => put('indexAdd', x, items, alpha === 1 ? values : mul(values, alpha), true));
 }
 
-type Rest<F> = F extends (x: Tensor, ...rest: infer R) => Tensor ? R : never;
-type InPlace<F> = (x: Tensor, ...rest: Rest<F>) => Tensor;
-
 const inPlace =
   <R extends unknown[]>(name: string, op: (x: Tensor, ...rest: R) => Tensor) =>
   (x: Tensor, ...rest: R): Tensor =>
     compose(name, () => assign_(x, op(x, ...rest)));
 
 /** `indexPut` in place, under the rules of `assign_` (`torch.Tensor.index_put_`). */
-export const indexPut_: InPlace<typeof indexPut> = /* @__PURE__ */ inPlace('indexPut_', indexPut);
+export const indexPut_: typeof indexPut = /* @__PURE__ */ inPlace('indexPut_', indexPut);
 /** `indexFill` in place, under the rules of `assign_` (`torch.Tensor.index_fill_`). */
-export const indexFill_: InPlace<typeof indexFill> = /* @__PURE__ */ inPlace('indexFill_', indexFill);
+export const indexFill_: typeof indexFill = /* @__PURE__ */ inPlace('indexFill_', indexFill);
 /** `indexCopy` in place, under the rules of `assign_` (`torch.Tensor.index_copy_`). */
-export const indexCopy_: InPlace<typeof indexCopy> = /* @__PURE__ */ inPlace('indexCopy_', indexCopy);
+export const indexCopy_: typeof indexCopy = /* @__PURE__ */ inPlace('indexCopy_', indexCopy);
 /** `indexAdd` in place, under the rules of `assign_` (`torch.Tensor.index_add_`). */
-export const indexAdd_: InPlace<typeof indexAdd> = /* @__PURE__ */ inPlace('indexAdd_', indexAdd);
+export const indexAdd_: typeof indexAdd = /* @__PURE__ */ inPlace('indexAdd_', indexAdd);
 
 /**
  * The elements of the flattened tensor at the given places, in the shape of the indices (`torch.take`). Negative places count
