@@ -270,7 +270,7 @@ export function scatter(x: Tensor, dim: number, indices: Tensor, source: Tensor 
 const pick = (n: number) => indices([2, 3], n);
 
 /** Calls for the generated tests. */
-export const samples: Samples = {
+export const samples = (): Samples => ({
   gather: {
     calls: [
       sample([[4, 3], indices([2, 3], 4)], (x, i) => gather(x, 0, i)),
@@ -317,4 +317,4 @@ export const samples: Samples = {
       ),
     ],
   },
-};
+});

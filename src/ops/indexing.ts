@@ -545,7 +545,7 @@ const apart = (...values: number[]) => ({ shape: [values.length], dtype: 'int32'
 const whole = { shape: [3, 4], dtype: 'int32' } as const;
 
 /** Calls for the generated tests; `oneHot` without the number of classes is tested by hand. */
-export const samples: Samples = /* @__PURE__ */ (() => ({
+export const samples = (): Samples => ({
   index: {
     calls: [
       sample([[3, 4]], (x) => index(x)),
@@ -627,4 +627,4 @@ export const samples: Samples = /* @__PURE__ */ (() => ({
     ],
     noGradient: 'classes are whole numbers',
   },
-}))();
+});

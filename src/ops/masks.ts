@@ -253,7 +253,7 @@ const counted = (call: (x: Tensor, options?: ReduceOptions) => Tensor) => [
 const whole = 'the result is no floating number';
 
 /** Calls for the generated tests; what gives a promise is tested by hand. */
-export const samples: Samples = /* @__PURE__ */ (() => ({
+export const samples = (): Samples => ({
   any: { calls: counted(any), noGradient: whole },
   all: { calls: counted(all), noGradient: whole },
   countNonzero: { calls: counted(countNonzero), noGradient: whole },
@@ -287,7 +287,7 @@ export const samples: Samples = /* @__PURE__ */ (() => ({
       sample([{ shape: [4], dtype: 'uint32', range: [0, 9] }, mask(4)], (x, m) => maskedFill_(x.add(0), m, 7)),
     ],
   },
-  maskedSelect: { calls: [] },
-  nonzero: { calls: [], noGradient: 'coordinates are whole numbers' },
-  unique: { calls: [], noGradient: 'values are sorted on the host' },
-}))();
+  maskedSelect: { asynchronous: true, calls: [] },
+  nonzero: { asynchronous: true, calls: [], noGradient: 'coordinates are whole numbers' },
+  unique: { asynchronous: true, calls: [], noGradient: 'values are sorted on the host' },
+});

@@ -181,7 +181,7 @@ export function linalgNorm(A: Tensor, options: LinalgNormOptions = {}): Tensor {
 const vectors = (call: (x: Tensor) => Tensor) => [sample([[7]], call), sample([[3, 5]], call)];
 
 /** Calls for the generated tests. */
-export const samples: Samples = /* @__PURE__ */ (() => ({
+export const samples = (): Samples => ({
   norm: {
     calls: [
       ...vectors((x) => norm(x)),
@@ -225,4 +225,4 @@ export const samples: Samples = /* @__PURE__ */ (() => ({
       sample([[7]], (A) => linalgNorm(A, { ord: Number.POSITIVE_INFINITY })),
     ],
   },
-}))();
+});

@@ -301,10 +301,16 @@ const spread = (op: (x: Tensor, options?: VarianceOptions) => Tensor): Samples[s
 });
 
 /** Calls for the generated tests. */
-export const samples: Samples = {
+export const samples = (): Samples => ({
   mean: { calls: reduced(mean) },
   amax: { calls: [...reduced(amax), sample([whole], (x) => amax(x, { dim: 1 }))] },
   amin: { calls: [...reduced(amin), sample([whole], (x) => amin(x, { dim: 1 }))] },
+  aminmax: {
+    calls: [
+      sample([apart([3, 7])], (x) => Object.values(aminmax(x))),
+      sample([apart([3, 7])], (x) => Object.values(aminmax(x, { dim: 1, keepDim: true }))),
+    ],
+  },
   argmax: searched(argmax),
   argmin: searched(argmin),
   max: { calls: [...picked(max), sample([apart([3, 7])], (x) => max(x))] },
@@ -314,4 +320,4 @@ export const samples: Samples = {
   logsumexp: { calls: [...reduced(logsumexp), sample([[2, 0]], (x) => logsumexp(x, { dim: 1 }))] },
   softmax: normalised(softmax),
   logSoftmax: normalised(logSoftmax),
-};
+});
