@@ -95,6 +95,7 @@ export const op = {
   f32x4Pmin: 0xfdea,
   f32x4Pmax: 0xfdeb,
   f64x2Add: 0xfdf0,
+  f64x2Mul: 0xfdf2,
   f64x2Div: 0xfdf3,
   i32x4TruncF32x4S: 0xfdf8,
   i32x4TruncF32x4U: 0xfdf9,

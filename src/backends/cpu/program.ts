@@ -92,9 +92,17 @@ export interface Box {
   readonly size: readonly number[];
 }
 
+/** A kernel that is ready to run. */
+export interface Runnable {
+  /** Bytes of scratch that a run needs. */
+  readonly scratch: number;
+  /** Runs on buffers at the given addresses; `scratch` is the address of the program's own memory. */
+  launch(heap: Heap, addresses: readonly number[], scalars: readonly number[], scratch: number): void;
+}
+
 /** A loop kernel that is ready to run. */
-export class LoopProgram {
-  /** Bytes of scratch that a run needs: its parameters and the row cache. */
+export class LoopProgram implements Runnable {
+  /** Its parameters and the row cache. */
   readonly scratch: number;
   private readonly plan: Plan;
   private readonly layout: Layout;
@@ -122,7 +130,9 @@ export class LoopProgram {
   private rowVectors(): number {
     const { plan } = this;
     const inner = plan.loops.slice(plan.outer, -1).reduce((n, l) => n * l.size, 1);
-    return plan.mode === 'map' ? 0 : inner * (plan.mode === 'row' ? Math.ceil(plan.loops.at(-1)!.size / 4) : 8);
+    return plan.mode === 'map' || plan.mode === 'scan'
+      ? 0
+      : inner * (plan.mode === 'row' ? Math.ceil(plan.loops.at(-1)!.size / 4) : 8);
   }
 
   private parameters(): Int32Array {
@@ -146,7 +156,6 @@ export class LoopProgram {
     return words;
   }
 
-  /** Runs on buffers at the given addresses; `scratch` is the address of the program's own memory. */
   launch(heap: Heap, addresses: readonly number[], scalars: readonly number[], scratch: number, box?: Box): void {
     if (this.empty) return;
     const { plan, layout, kernel } = this;
