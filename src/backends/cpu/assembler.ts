@@ -97,6 +97,8 @@ export const op = {
   f64x2Add: 0xfdf0,
   f64x2Mul: 0xfdf2,
   f64x2Div: 0xfdf3,
+  f64x2Min: 0xfdf4,
+  f64x2Max: 0xfdf5,
   i32x4TruncF32x4S: 0xfdf8,
   i32x4TruncF32x4U: 0xfdf9,
   f32x4ConvertS: 0xfdfa,

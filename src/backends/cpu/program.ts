@@ -28,6 +28,7 @@ export class Modules {
   /** Whether the engine multiplies and adds in one instruction. */
   readonly fused: boolean = hasFusedOps();
   private readonly loops = new Map<string, CompiledLoop>();
+  private readonly others = new Map<string, Record<string, Run>>();
 
   constructor(readonly heap: Heap) {}
 
@@ -35,6 +36,13 @@ export class Modules {
     this.compiled++;
     const module = new WebAssembly.Module(assemble(functions, this.heap.maximumPages));
     return new WebAssembly.Instance(module, { env: { memory: this.heap.memory } }).exports as Record<string, Run>;
+  }
+
+  /** The functions of a module, compiled when first asked for by its key. */
+  shared(key: string, functions: () => readonly FunctionBuilder[]): Record<string, Run> {
+    const made = this.others.get(key) ?? this.compile(functions());
+    this.others.set(key, made);
+    return made;
   }
 
   loop(plan: Plan, kernel: LoopKernel, cache: boolean): CompiledLoop {

@@ -13,7 +13,12 @@ export const IDENTITY: Record<ReduceOp, (dtype: DType) => number> = {
   max: (t) => (t === 'float32' ? -Infinity : t === 'int32' ? -(2 ** 31) : 0),
   min: (t) => (t === 'float32' ? Infinity : t === 'int32' ? 2 ** 31 - 1 : t === 'bool' ? 1 : 2 ** 32 - 1),
 };
-const COMBINE: Record<ReduceOp, 'add' | 'mul' | 'max' | 'min'> = { sum: 'add', prod: 'mul', max: 'max', min: 'min' };
+export const COMBINE: Record<ReduceOp, 'add' | 'mul' | 'max' | 'min'> = {
+  sum: 'add',
+  prod: 'mul',
+  max: 'max',
+  min: 'min',
+};
 export interface Accumulator {
   readonly index: number;
   readonly op: ReduceOp;

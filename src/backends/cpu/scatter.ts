@@ -1,18 +1,21 @@
+import type { DType } from '../../core/dtype.ts';
 import { contiguousStrides, type Shape, sizeOf } from '../../core/shape.ts';
 import { load, rewrite } from '../../ir/expr.ts';
 import type { LoopKernel, ScatterKernel, ScatterOp } from '../../ir/kernel.ts';
+import { FunctionBuilder, I32, op } from './assembler.ts';
 import type { Heap } from './heap.ts';
-import { LoopProgram, type Modules, type Runnable, scalarBits } from './program.ts';
-import { IDENTITY } from './reductions.ts';
+import { LoopProgram, type Modules, type Run, type Runnable, scalarBits } from './program.ts';
+import { COMBINE, IDENTITY } from './reductions.ts';
+import { instructions } from './simd.ts';
 import { STATUS } from './values.ts';
 import { directAccess, forEachOffset } from './walk.ts';
-
-type Elements = Float64Array | Float32Array | Int32Array | Uint32Array;
 
 /** Bytes of the sums of lines that are walked together. */
 const TOGETHER = 1 << 17;
 const MOST_LINES = 16;
 const FEWEST_LINES = 8;
+/** At the start of the scratch, a word that says whether a place was out of range. */
+const MISS_BYTES = 64;
 
 /** A direct input or the output over lines of which `across` many, a step apart, are walked together. */
 interface Walk {
@@ -37,6 +40,8 @@ export class ScatterProgram implements Runnable {
   private readonly across: number;
   /** Lines that are walked together at most. */
   private readonly width: number;
+  private readonly combine: Run;
+  private readonly write: Run;
   private readonly epilogue: LoopProgram | null = null;
   /** Bytes of scratch that say what was hit, where the expression asks. */
   private readonly hitBytes: number = 0;
@@ -68,133 +73,184 @@ export class ScatterProgram implements Runnable {
       this.across,
       Math.max(FEWEST_LINES, Math.min(MOST_LINES, Math.floor(TOGETHER / 8 / targets))),
     );
+    const { dtype } = inputs[1]!;
     const { expr } = kernel.outputs[0];
     if (expr.op !== 'result' || expr.value !== 0) {
       const made = epilogueOf(kernel, shape);
       this.epilogue = new LoopProgram(modules, made.kernel);
       if (made.hits) this.hitBytes = Math.ceil(sizeOf(shape) / 16) * 64;
     }
-    this.scratch = this.hitBytes + Math.max(8 * targets * this.width, this.epilogue?.scratch ?? 0);
+    const run = modules.shared(`scatter ${kernel.reduce} ${dtype} ${this.hitBytes > 0}`, () => [
+      emitCombine(kernel.reduce, dtype, this.hitBytes > 0),
+      emitWrite(dtype),
+    ]);
+    this.combine = run.combine!;
+    this.write = run.write!;
+    this.scratch = MISS_BYTES + this.hitBytes + Math.max(8 * targets * this.width, this.epilogue?.scratch ?? 0);
   }
 
   launch(heap: Heap, addresses: readonly number[], scalars: readonly number[], scratch: number): void {
-    const { kernel, places, elements, output, across, width, hitBytes } = this;
+    const { kernel, places, elements, output, across, width } = this;
     const { targets, reduce, check, inputs, outputs } = kernel;
     const { dtype } = inputs[1]!;
     const length = kernel.space.at(-1)!;
-    const work = scratch + hitBytes;
-    const view = dtype === 'float32' ? heap.f32 : dtype === 'int32' ? heap.i32 : heap.u32;
+    const hits = scratch + MISS_BYTES;
+    const work = hits + this.hitBytes;
     const Sums = dtype === 'float32' ? Float64Array : dtype === 'int32' ? Int32Array : Uint32Array;
     const sums = new Sums(heap.memory.buffer, work, targets * width);
-    // Bools follow the numbers 0 and 1.
-    const join = dtype !== 'bool' ? reduce : reduce === 'sum' ? 'max' : reduce === 'prod' ? 'min' : reduce;
     const start = reduce === 'last' ? 0 : IDENTITY[reduce](dtype);
-    const base = (walk: Walk, binding: number): number => addresses[binding]! / 4 + walk.offset;
+    const base = (walk: Walk, binding: number): number => addresses[binding]! + 4 * walk.offset;
     const placeBase = base(places, inputs[0]!.binding);
     const elementBase = base(elements, inputs[1]!.binding);
     const outBase = base(output, outputs[0].binding);
-    const hits = hitBytes > 0 ? heap.u32 : null;
-    hits?.fill(0, scratch / 4, work / 4);
-    let inside = true;
+    const rowBytes = sums.BYTES_PER_ELEMENT * width;
+    heap.u32.fill(0, scratch / 4, work / 4);
     forEachOffset(this.outer, [places.outer, elements.outer, output.outer], ([p, e, o]) => {
       for (let from = 0; from < across; from += width) {
         const lines = Math.min(width, across - from);
-        const to = o! + from * output.across;
+        const place = placeBase + 4 * (p! + from * places.across);
+        const element = elementBase + 4 * (e! + from * elements.across);
+        const out = 4 * (o! + from * output.across);
         sums.fill(start);
-        const all = combine(join, sums, width, view, heap.i32, hits, {
-          targets,
-          lines,
-          length,
-          place: placeBase + p! + from * places.across,
-          places,
-          element: elementBase + e! + from * elements.across,
-          elements,
-          hit: scratch / 4 + to,
-          step: output.across,
-        });
-        inside &&= all;
-        copy(view, outBase + to, output.across, sums, width, targets, lines);
+        if (length > 0)
+          this.combine(
+            place,
+            element,
+            work,
+            targets,
+            lines,
+            length,
+            4 * places.across,
+            4 * places.along,
+            4 * elements.across,
+            4 * elements.along,
+            rowBytes,
+            hits + out,
+            4 * output.across,
+            scratch,
+          );
+        if (targets > 0) this.write(outBase + out, work, targets, lines, 4 * output.across, rowBytes);
       }
     });
-    if (!inside && check !== null) heap.i32[STATUS / 4] = scalarBits(scalars[check]!, kernel.scalars[check]!);
-    this.epilogue?.launch(heap, [...addresses, scratch], scalars, work);
+    if (heap.i32[scratch / 4] !== 0 && check !== null)
+      heap.i32[STATUS / 4] = scalarBits(scalars[check]!, kernel.scalars[check]!);
+    this.epilogue?.launch(heap, [...addresses, hits], scalars, work);
   }
 }
 
-interface Lines {
-  readonly targets: number;
-  readonly lines: number;
-  readonly length: number;
-  /** Element of the first place, of the first element, and of the first hit, with its step from line to line. */
-  readonly place: number;
-  readonly places: Walk;
-  readonly element: number;
-  readonly elements: Walk;
-  readonly hit: number;
-  readonly step: number;
+/** `count` times the body, at least once; the local is used up. */
+function repeat(f: FunctionBuilder, count: number, body: () => void): void {
+  f.loop(() => {
+    body();
+    f.with(count, 1, op.i32Sub);
+    f.tee(count);
+    f.branchIf(0);
+  });
 }
 
-/** Combines the elements of some lines into `sums`, [targets, width]; says whether all places were in range. */
-function combine(
-  join: ScatterOp,
-  sums: Elements,
-  width: number,
-  values: Elements,
-  index: Int32Array,
-  hits: Uint32Array | null,
-  { targets, lines, length, place, places, element, elements, hit, step }: Lines,
-): boolean {
-  const [placeAcross, placeAlong, elementAcross, elementAlong] = [
-    places.across,
-    places.along,
-    elements.across,
-    elements.along,
+function copyOf(f: FunctionBuilder, from: number, to: number): void {
+  f.get(from);
+  f.set(to);
+}
+
+function step(f: FunctionBuilder, pointer: number, by: number): void {
+  f.get(pointer, by);
+  f.op(op.i32Add);
+  f.set(pointer);
+}
+
+const WIDE = { sum: op.f64x2Add, prod: op.f64x2Mul, max: op.f64x2Max, min: op.f64x2Min };
+
+/** Combines the elements of some lines into `sums`, [targets, lines] with a stride; puts 1 where `miss` says if a place is out of range. */
+function emitCombine(reduce: ScatterOp, dtype: DType, hits: boolean): FunctionBuilder {
+  const f = new FunctionBuilder('combine', 14);
+  const [places, elements, sums, targets, lines, length] = [0, 1, 2, 3, 4, 5];
+  const [placeAcross, placeAlong, elementAcross, elementAlong, sumAlong, hit, hitAcross, miss] = [
+    6, 7, 8, 9, 10, 11, 12, 13,
   ];
-  let inside = true;
-  for (let k = 0; k < length; k++) {
-    for (let line = 0; line < lines; line++) {
-      const target = index[place + k * placeAlong + line * placeAcross]!;
-      if (target < 0 || target >= targets) {
-        inside = false;
-        continue;
-      }
-      const x = values[element + k * elementAlong + line * elementAcross]!;
-      const to = target * width + line;
-      const sum = sums[to]!;
-      if (hits) hits[hit + line * step + target] = 1;
-      switch (join) {
-        case 'sum':
-          sums[to] = sum + x;
-          break;
-        case 'last':
-          sums[to] = x;
-          break;
-        case 'max':
-          if (x > sum || x !== x) sums[to] = x;
-          break;
-        case 'min':
-          if (x < sum || x !== x) sums[to] = x;
-          break;
-        default:
-          sums[to] = sums instanceof Float64Array ? sum * x : Math.imul(sum, x);
-      }
-    }
-  }
-  return inside;
+  const [place, element, sum, mark, left, target, at] = Array.from({ length: 7 }, () => f.local(I32)) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const float = dtype === 'float32';
+  repeat(f, length, () => {
+    copyOf(f, places, place);
+    copyOf(f, elements, element);
+    copyOf(f, sums, sum);
+    copyOf(f, hit, mark);
+    copyOf(f, lines, left);
+    repeat(f, left, () => {
+      f.get(place);
+      f.memory(op.i32Load);
+      f.tee(target);
+      f.get(targets);
+      f.op(op.i32LtU);
+      f.when(
+        () => {
+          if (hits) {
+            f.get(mark);
+            f.with(target, 2, op.i32Shl);
+            f.op(op.i32Add);
+            f.i32(1);
+            f.memory(op.i32Store);
+          }
+          f.get(sum, target, sumAlong);
+          f.op(op.i32Mul, op.i32Add);
+          f.tee(at);
+          if (reduce !== 'last') {
+            f.get(at);
+            f.memory(float ? op.load64Zero : op.load32Zero);
+          }
+          f.get(element);
+          f.memory(op.load32Zero);
+          if (float) f.op(op.f64x2PromoteLow);
+          if (reduce !== 'last') f.op(...(float ? [WIDE[reduce]] : instructions(COMBINE[reduce], dtype)));
+          f.memoryLane(float ? op.store64Lane : op.store32Lane, 0);
+        },
+        () => {
+          f.get(miss);
+          f.i32(1);
+          f.memory(op.i32Store);
+        },
+      );
+      step(f, place, placeAcross);
+      step(f, element, elementAcross);
+      f.bump(sum, float ? 8 : 4);
+      step(f, mark, hitAcross);
+    });
+    step(f, places, placeAlong);
+    step(f, elements, elementAlong);
+  });
+  return f;
 }
 
-/** Writes `sums`, [targets, width], to lines that lie `step` apart. */
-function copy(
-  out: Elements,
-  to: number,
-  step: number,
-  sums: Elements,
-  width: number,
-  targets: number,
-  lines: number,
-): void {
-  for (let target = 0; target < targets; target++)
-    for (let line = 0; line < lines; line++) out[to + line * step + target] = sums[target * width + line]!;
+/** Writes `sums`, [targets, lines] with a stride, to lines that lie a stride apart. */
+function emitWrite(dtype: DType): FunctionBuilder {
+  const f = new FunctionBuilder('write', 6);
+  const [out, sums, targets, lines, outAcross, sumAlong] = [0, 1, 2, 3, 4, 5];
+  const [to, sum, left] = [f.local(I32), f.local(I32), f.local(I32)];
+  const float = dtype === 'float32';
+  repeat(f, targets, () => {
+    copyOf(f, out, to);
+    copyOf(f, sums, sum);
+    copyOf(f, lines, left);
+    repeat(f, left, () => {
+      f.get(to, sum);
+      f.memory(float ? op.load64Zero : op.load32Zero);
+      if (float) f.op(op.f32x4DemoteF64x2);
+      f.memoryLane(op.store32Lane, 0);
+      step(f, to, outAcross);
+      f.bump(sum, float ? 8 : 4);
+    });
+    f.bump(out, 4);
+    step(f, sums, sumAlong);
+  });
+  return f;
 }
 
 /** The output's expression as a map over the output itself, with what was hit as one more binding. */
