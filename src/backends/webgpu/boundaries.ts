@@ -104,8 +104,7 @@ function sort(sequence: Sequence, kernel: SortKernel, buffers: readonly Source[]
   const pair = (at: number): Input[] => [plain(space, 'uint32', at), plain(space, 'int32', at + 1)];
   const written = (inputs: readonly Input[]): Output[] =>
     inputs.map(({ dtype, binding: b }) => ({ ...keyOutput, dtype, expr: position, binding: b }));
-  const withOne = [...scalars, 'uint32'] as const;
-  const block: LoopKernel = { ...common, inputs: [], outputs: written(pair(0)), scalars: withOne, bindings: 2 };
+  const block: LoopKernel = { ...common, inputs: [], outputs: written(pair(0)), scalars: ['uint32'], bindings: 2 };
   const perGroup = (threads * each) / size;
   parts.push({
     kernel: block,
@@ -118,7 +117,7 @@ function sort(sequence: Sequence, kernel: SortKernel, buffers: readonly Source[]
       groups: Math.ceil((lineCount(kernel) * Math.ceil(length / size)) / perGroup),
     },
   });
-  const merge: LoopKernel = { ...common, inputs: pair(0), outputs: written(pair(2)), scalars: withOne, bindings: 4 };
+  const merge: LoopKernel = { ...common, inputs: pair(0), outputs: written(pair(2)), scalars: ['uint32'], bindings: 4 };
   const constants = software ? { THREADS: 64, EACH: elements >= 2 ** 17 ? 16 : 1 } : { THREADS: 256, EACH: 1 };
   for (let i = 0; i < merges; i++)
     parts.push({

@@ -32,7 +32,7 @@ export interface Plan {
 export interface Part {
   readonly kernel: Kernel;
   readonly buffers: readonly Source[];
-  /** Scalars that follow those of the launch. */
+  /** The last of its scalars; those before are the launch's. */
   readonly extra: readonly number[];
   /** Where it is no kernel of its own: `kernel` then only says what it binds, and what its params are taken from. */
   readonly plan?: Plan;

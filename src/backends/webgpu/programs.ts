@@ -61,7 +61,7 @@ export class Programs {
 
   make(kernel: Kernel): WebGPUProgram {
     const { parts, scratch } = this.parts(kernel);
-    const steps = parts.map((part) => this.step(part, kernel.scalars.length));
+    const steps = parts.map((part) => this.step(part));
     return new WebGPUProgram(kernel, steps, scratch);
   }
 
@@ -74,9 +74,10 @@ export class Programs {
     return (loop && this.split(loop)) ?? { parts: [whole], scratch: [] };
   }
 
-  private step({ kernel, buffers, extra, plan }: Part, launchScalars: number): Step {
+  private step({ kernel, buffers, extra, plan }: Part): Step {
     const { key, shader, constants, groups } = plan ?? this.plan(kernel);
     const pipeline = this.pipelines.get(key, constants, shader);
+    const launchScalars = kernel.scalars.length - extra.length;
     const words = new Uint32Array(pipeline.params.length);
     const scalars: { word: number; slot: number; dtype: DType }[] = [];
     for (const [word, param] of pipeline.params.entries()) {

@@ -13,7 +13,7 @@ export function sortBlocksShader(kernel: LoopKernel): Shader {
   module.param('lines', lineCount);
   module.param('length', lineLength);
   const generated = [
-    block('fn blockLength() -> u32', [`return ${module.scalar(kernel.scalars.length - 1)};`]),
+    block('fn blockLength() -> u32', [`return ${module.scalar(0)};`]),
     block('fn keyAt(position: u32) -> u32', [`return ${module.load(keys!, 'position')};`]),
     block('fn store(position: u32, key: u32, index: u32)', [
       module.store(keys!, 'position', 'key'),
@@ -30,7 +30,7 @@ export function sortMergeShader(kernel: LoopKernel): Shader {
   module.param('steps', (k) => sizeOf(k.space));
   module.param('length', lineLength);
   const generated = [
-    block('fn runWidth() -> u32', [`return ${module.scalar(kernel.scalars.length - 1)};`]),
+    block('fn runWidth() -> u32', [`return ${module.scalar(0)};`]),
     block('fn keyAt(position: u32) -> u32', [`return ${module.load(keys!, 'position')};`]),
     block('fn relocate(position: u32, place: u32)', [
       module.store(kernel.outputs[0]!, 'place', module.load(keys!, 'position')),
