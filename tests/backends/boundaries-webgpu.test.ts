@@ -4,7 +4,7 @@ import { createCpuBackend } from '../../src/backends/cpu/cpu.ts';
 import { ReferenceBackend } from '../../src/backends/reference/reference.ts';
 import { createWebGPUBackend } from '../../src/backends/webgpu/webgpu.ts';
 import type { DType } from '../../src/core/dtype.ts';
-import { contiguousStrides, type Shape, sizeOf } from '../../src/core/shape.ts';
+import { contiguousStrides, type Shape } from '../../src/core/shape.ts';
 import * as s from '../../src/ir/expr.ts';
 import {
   type DenseAlgorithm,
@@ -394,5 +394,211 @@ describe.each(Object.keys(open).filter((name) => devices.some((d) => name.starts
           status: 9,
         });
     });
+  });
+
+  describe('dense', () => {
+    const SIZES = [1, 2, 3, 4, 5, 8, 15, 16, 17, 33];
+    /** Matrices whose diagonal is large enough for the rest. */
+    const regular = (batch: number, n: number, seed = 1): Float32Array => {
+      const out = uniforms(batch * n * n, -1, 1, seed);
+      for (let k = 0; k < batch; k++) for (let i = 0; i < n; i++) out[k * n * n + i * n + i]! += 0.6 * n;
+      return out;
+    };
+    /** a b^T of matrices with rows of length k. */
+    const timesTransposed = (a: ArrayLike<number>, b: ArrayLike<number>, k: number): Float32Array => {
+      const [rows, columns] = [a.length / k, b.length / k];
+      const out = new Float32Array(rows * columns);
+      for (let i = 0; i < rows; i++)
+        for (let j = 0; j < columns; j++) {
+          let sum = 0;
+          for (let e = 0; e < k; e++) sum += a[i * k + e]! * b[j * k + e]!;
+          out[i * columns + j] = sum;
+        }
+      return out;
+    };
+    const transposed = (a: ArrayLike<number>, columns: number): Float32Array => {
+      const rows = columns === 0 ? 0 : a.length / columns;
+      return Float32Array.from({ length: a.length }, (_, i) => a[(i % rows) * columns + Math.floor(i / rows)]!);
+    };
+    const near = (got: ArrayLike<number>, want: ArrayLike<number>, tolerance: number): void =>
+      expect(difference(Float32Array.from(got), Float32Array.from(want), () => tolerance)).toBeNull();
+    const eye = (n: number): Float32Array =>
+      Float32Array.from({ length: n * n }, (_, i) => Number(Math.floor(i / n) === i % n));
+    const FINE = { relative: 5e-5, absolute: 2e-5, scalars: [9] };
+    const UNDEFINED = { scalars: [9], status: 9, absolute: Infinity };
+
+    test.each(SIZES)('systems of %i', async (n) => {
+      for (const columns of [0, 1, n, 3]) {
+        const b = columns > 0 ? [wholes(n * columns)] : [];
+        await check(dense('solve', [n, n], columns), [uniforms(n * n, -1, 1, 40 + n), ...b], n * (n + columns), {
+          ...FINE,
+          absolute: 2e-3,
+          relative: 1e-3,
+        });
+        await check(dense('solve', [n, n], columns), [regular(1, n), ...b], n * (n + columns), FINE);
+        if (columns === 0) continue;
+        for (const side of ['lower', 'upper'] as const)
+          await check(dense(side, [n, n], columns), [regular(1, n), ...b], n * columns, FINE);
+      }
+    });
+
+    test('batches of systems, of views', async () => {
+      const b = wholes(2 * 3 * 5 * 4);
+      await check(dense('solve', [2, 3, 5, 5], 4), [regular(6, 5), b], 6 * 45, FINE);
+      const views: View[] = [{ strides: [0, 25, 1, 5] }, { strides: [60, 0, 1, 5] }];
+      await check(dense('solve', [2, 3, 5, 5], 4, views), [regular(3, 5), b], 6 * 45, FINE);
+      await check(dense('upper', [2, 3, 5, 5], 4, views), [regular(3, 5), b], 6 * 20, FINE);
+      await check(dense('solve', [500, 2, 2], 1), [regular(500, 2), wholes(1000)], 3000, FINE);
+    });
+
+    test('rows that have to be exchanged', async () => {
+      const a = Float32Array.of(0, 2, 0, 0, 0, 3, 4, 0, 0);
+      await check(dense('solve', [3, 3], 1), [a, Float32Array.of(2, 3, 4)], 12, FINE);
+    });
+
+    test('singular matrices', async () => {
+      await check(dense('solve', [2, 2], 1), [Float32Array.of(1, 2, 2, 4), wholes(2)], 6, UNDEFINED);
+      const singular = regular(3, 4);
+      singular.fill(0, 20, 24);
+      await check(dense('solve', [3, 4, 4], 1), [singular, wholes(12)], 60, UNDEFINED);
+      await check({ ...dense('solve', [3, 4, 4], 1), check: null }, [singular, wholes(12)], 60, {
+        ...UNDEFINED,
+        status: 0,
+      });
+      await check(dense('lower', [2, 2], 1), [Float32Array.of(1, 9, 2, 0), wholes(2)], 2, UNDEFINED);
+      const u = await run(backend, [dense('solve', [2, 2])], [Float32Array.of(0, 0, 0, 0), blank(4)], [9]);
+      expect([...u.buffers[1]!].map(Math.abs)).toEqual([0, 0, 0, 0]);
+    });
+
+    test.each(SIZES)('Cholesky of %i', async (n) => {
+      const half = uniforms(2 * n * n);
+      const a = timesTransposed(half.subarray(0, n * n), half.subarray(0, n * n), n);
+      for (let i = 0; i < n; i++) a[i * n + i]! += 1;
+      await check(dense('cholesky', [n, n]), [a], n * n, FINE);
+      const two = Float32Array.of(...a, ...a);
+      await check(dense('cholesky', [2, n, n], 0, [{ strides: [n * n, 1, n] }]), [two], 2 * n * n, FINE);
+      a[n * n - 1] = -1;
+      await check(dense('cholesky', [n, n]), [a], n * n, UNDEFINED);
+    });
+
+    test.each([...SIZES.map((n) => [n, n] as const), [1, 5], [5, 1], [3, 7], [7, 3], [33, 17], [17, 33]] as const)(
+      'QR of %i x %i',
+      async (m, n) => {
+        const rank = Math.min(m, n);
+        const a = uniforms(3 * m * n, -1, 1, m + n);
+        const size = denseSize('qr', m, n, 0);
+        // Where several digits cancel, all depends on the last one.
+        await check(dense('qr', [3, m, n]), [a], 3 * size, { scalars: [9], absolute: 2e-3 });
+        const { buffers } = await run(backend, [dense('qr', [3, m, n])], [a, blank(3 * size)], [9]);
+        const out = buffers[1]!.subarray(size);
+        const [r, q] = [out.subarray(0, rank * n), out.subarray(m * n, m * n + m * rank)];
+        near(timesTransposed(q, transposed(r, n), rank), a.subarray(m * n, 2 * m * n), 1e-5 * m);
+        near(timesTransposed(transposed(q, rank), transposed(q, rank), m), eye(rank), 1e-5);
+      },
+    );
+
+    /** Eigenvalues as the reference has them, and vectors that fit. */
+    const checkEigh = async (n: number, a: Float32Array): Promise<void> => {
+      const buffers = [a, blank(n + 2 * n * n)];
+      const [got, want] = [backend, oracle].map((b) => run(b, [dense('eigh', [n, n])], buffers, [9]));
+      const [values, v] = [(await got!).buffers[1]!.subarray(0, n), (await got!).buffers[1]!.subarray(n, n + n * n)];
+      const scale = Math.max(1, ...a.map(Math.abs)) * n;
+      near(values, (await want!).buffers[1]!.subarray(0, n), 2e-6 * scale);
+      const scaled = v.map((x, i) => x * values[i % n]!);
+      near(timesTransposed(scaled, v, n), a, 2e-6 * scale);
+      near(timesTransposed(v, v, n), eye(n), 1e-5);
+      expect((await got!).status).toBe(0);
+    };
+    const symmetric = (n: number): Float32Array => {
+      const a = uniforms(n * n, -1, 1, n);
+      for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) a[j * n + i] = a[i * n + j]!;
+      return a;
+    };
+
+    test.each(SIZES)('eigenvalues of %i', async (n) => checkEigh(n, symmetric(n)));
+
+    test('repeated eigenvalues, and other special matrices', async () => {
+      await checkEigh(6, eye(6));
+      await checkEigh(5, new Float32Array(25));
+      await checkEigh(7, new Float32Array(49).fill(1));
+      await checkEigh(4, Float32Array.of(2, 0, 0, 0, 0, 5, 3, 0, 0, 3, 5, 0, 0, 0, 0, 2));
+      await checkEigh(
+        9,
+        symmetric(9).map((x) => x * 1e-25),
+      );
+      await checkEigh(
+        9,
+        symmetric(9).map((x) => x * 1e25),
+      );
+    });
+
+    test('eigenvalues of a batch, from the lower half; NaN gives NaN', async () => {
+      const n = 3;
+      const a = symmetric(6).slice(0, 27);
+      const lower = a.map((x, i) => (i % n > Math.floor((i % 9) / n) ? 77 : x));
+      const size = n + 2 * n * n;
+      const { buffers } = await run(backend, [dense('eigh', [n, n, n])], [lower, blank(3 * size)], [9]);
+      const want = await run(oracle, [dense('eigh', [n, n, n])], [lower, blank(3 * size)], [9]);
+      for (let k = 0; k < 3; k++)
+        near(buffers[1]!.subarray(k * size, k * size + n), want.buffers[1]!.subarray(k * size, k * size + n), 1e-5);
+      lower[0] = Number.NaN;
+      const odd = await run(backend, [dense('eigh', [n, n])], [lower, blank(size)], [9]);
+      expect([...odd.buffers[1]!.subarray(0, n)]).toEqual([Number.NaN, Number.NaN, Number.NaN]);
+    });
+
+    const checkSvd = async (m: number, n: number, a: Float32Array): Promise<void> => {
+      const buffers = [a, blank(denseSize('svd', m, n, 0))];
+      const [got, want] = [backend, oracle].map((b) => run(b, [dense('svd', [m, n])], buffers, [9]));
+      const out = (await got!).buffers[1]!;
+      const [values, u, v] = [out.subarray(0, n), out.subarray(n, n + m * n), out.subarray(n + m * n)];
+      const scale = Math.max(...a.map(Math.abs)) * m;
+      near(values, (await want!).buffers[1]!.subarray(0, n), 2e-6 * scale);
+      near(
+        timesTransposed(
+          u.map((x, i) => x * values[i % n]!),
+          v,
+          n,
+        ),
+        a,
+        2e-6 * scale,
+      );
+      near(timesTransposed(transposed(u, n), transposed(u, n), m), eye(n), 2e-5);
+      near(timesTransposed(v, v, n), eye(n), 1e-5);
+      expect((await got!).status).toBe(0);
+    };
+
+    test.each([...SIZES.map((n) => [n, n] as const), [5, 1], [7, 3], [33, 17]] as const)(
+      'singular values of %i x %i',
+      async (m, n) => checkSvd(m, n, uniforms(m * n, -1, 1, m + n)),
+    );
+
+    test('singular values of matrices without full rank, and of odd scales', async () => {
+      await checkSvd(4, 4, new Float32Array(16));
+      await checkSvd(6, 4, new Float32Array(24).fill(1));
+      await checkSvd(5, 5, eye(5));
+      await checkSvd(12, 9, timesTransposed(wholes(36), wholes(27, -8, 8, 5), 3));
+      await checkSvd(
+        6,
+        6,
+        uniforms(36).map((x) => x * 1e-25),
+      );
+      await checkSvd(
+        6,
+        6,
+        uniforms(36).map((x) => x * 1e25),
+      );
+    });
+
+    test.each(['solve', 'lower', 'upper', 'cholesky', 'qr', 'eigh', 'svd'] as const)(
+      '%s without elements',
+      async (name) => {
+        for (const space of [
+          [0, 0],
+          [2, 0, 0],
+          [0, 3, 3],
+        ])
+          await check(dense(name, space), [wholes(1)], 2, { scalars: [9] });
+      },
+    );
   });
 });

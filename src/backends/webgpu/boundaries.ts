@@ -12,7 +12,9 @@ import {
   type SortKernel,
 } from '../../ir/kernel.ts';
 import { clamp, type Part, powerOfTwo, type Source, type Split } from './lower.ts';
+import { denseShader } from './wgsl/dense.ts';
 import { lineCount, lineLength } from './wgsl/lines.ts';
+import { batchCount } from './wgsl/matmul.ts';
 import { scanShader } from './wgsl/scan.ts';
 import { scatterShader } from './wgsl/scatter.ts';
 import { sortBlocksShader, sortMergeShader } from './wgsl/sort.ts';
@@ -49,7 +51,18 @@ export function boundaryParts(kernel: BoundaryKernel, software: boolean): Split 
       scatter(sequence, kernel, own);
       break;
     default:
-      throw new Error(`no ${kernel.kind} kernels yet`);
+      sequence.parts.push({
+        kernel,
+        buffers: own,
+        extra: [],
+        plan: {
+          key: kernelKey(kernel),
+          shader: () => denseShader(kernel),
+          // The work between two barriers is small, and a software adapter spends more on those.
+          constants: { THREADS: software ? 1 : 64 },
+          groups: batchCount(kernel),
+        },
+      });
   }
   return sequence;
 }
