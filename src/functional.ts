@@ -8,6 +8,7 @@ export * from './core/errors.ts';
 export { manualSeed } from './core/random.ts';
 export { device, init } from './init.ts';
 export { explain, memory } from './inspect.ts';
+export * as linalg from './linalg.ts';
 export * from './ops/index.ts';
 export { setDefaultDevice } from './tensor/device.ts';
 export { keep, scope, tidy } from './tensor/scope.ts';

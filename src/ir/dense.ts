@@ -3,7 +3,7 @@ import type { DenseAlgorithm } from './kernel.ts';
 /*
  * The algorithms of dense kernels for one matrix, in float64: what the reference and the CPU run, and what a parallel version
  * must agree with. Matrices are row by row; `out` has the parts that `DENSE` names, one after the other. They return whether
- * the result is defined.
+ * the result is defined, and may overwrite their inputs. Inner loops run along rows.
  */
 
 type Numbers = Float64Array;
@@ -48,11 +48,11 @@ const solve: Factorisation = (m, n, columns, a, b, out) => {
 function substitute(n: number, columns: number, a: Numbers, x: Numbers, upper: boolean): void {
   for (let i = 0; i < n; i++) {
     const r = upper ? n - 1 - i : i;
-    for (let j = 0; j < columns; j++) {
-      let sum = x[r * columns + j]!;
-      for (let k = upper ? r + 1 : 0; k < (upper ? n : r); k++) sum -= a[r * n + k]! * x[k * columns + j]!;
-      x[r * columns + j] = sum / a[r * n + r]!;
+    for (let k = upper ? r + 1 : 0; k < (upper ? n : r); k++) {
+      const factor = a[r * n + k]!;
+      for (let j = 0; j < columns; j++) x[r * columns + j]! -= factor * x[k * columns + j]!;
     }
+    for (let j = 0; j < columns; j++) x[r * columns + j]! /= a[r * n + r]!;
   }
 }
 
@@ -87,14 +87,21 @@ const qr: Factorisation = (m, n, _columns, a, _b, out) => {
   const q = out.subarray(m * n, m * n + m * rank);
   const scales = out.subarray(m * n + m * rank);
   r.set(a);
+  const sums = new Float64Array(n);
   // Reflects the columns of a matrix, from `first` on, by the vector that is stored below the diagonal of column k.
   const reflect = (k: number, matrix: Numbers, width: number, first: number): void => {
+    for (let c = first; c < width; c++) sums[c] = matrix[k * width + c]!;
+    for (let i = k + 1; i < m; i++) {
+      const x = r[i * n + k]!;
+      for (let c = first; c < width; c++) sums[c]! += x * matrix[i * width + c]!;
+    }
     for (let c = first; c < width; c++) {
-      let sum = matrix[k * width + c]!;
-      for (let i = k + 1; i < m; i++) sum += r[i * n + k]! * matrix[i * width + c]!;
-      sum *= scales[k]!;
-      matrix[k * width + c]! -= sum;
-      for (let i = k + 1; i < m; i++) matrix[i * width + c]! -= sum * r[i * n + k]!;
+      sums[c]! *= scales[k]!;
+      matrix[k * width + c]! -= sums[c]!;
+    }
+    for (let i = k + 1; i < m; i++) {
+      const x = r[i * n + k]!;
+      for (let c = first; c < width; c++) matrix[i * width + c]! -= sums[c]! * x;
     }
   };
   for (let k = 0; k < rank; k++) {
@@ -119,12 +126,14 @@ const qr: Factorisation = (m, n, _columns, a, _b, out) => {
   return true;
 };
 
-/** Rotates columns p and q of a matrix with the given row length. */
+/** Rotates rows p and q of a matrix with the given row length. */
 function rotate(matrix: Numbers, width: number, p: number, q: number, cos: number, sin: number): void {
-  for (let i = 0; i < matrix.length; i += width) {
-    const [x, y] = [matrix[i + p]!, matrix[i + q]!];
-    matrix[i + p] = cos * x - sin * y;
-    matrix[i + q] = sin * x + cos * y;
+  const [first, second] = [p * width, q * width];
+  for (let i = 0; i < width; i++) {
+    const x = matrix[first + i]!;
+    const y = matrix[second + i]!;
+    matrix[first + i] = cos * x - sin * y;
+    matrix[second + i] = sin * x + cos * y;
   }
 }
 
@@ -133,106 +142,145 @@ function identity(v: Numbers, n: number): void {
   for (let i = 0; i < n; i++) v[i * n + i] = 1;
 }
 
-/** The rotation that makes the off-diagonal element of [[a, b], [b, c]] zero. */
-function rotation(a: number, b: number, c: number): [cos: number, sin: number] {
+/** The rotation that makes the off-diagonal element of [[a, b], [b, c]] zero, and a - tan b and c + tan b of the others. */
+function rotation(a: number, b: number, c: number): [cos: number, sin: number, tan: number] {
   const zeta = (c - a) / (2 * b);
-  const t = (zeta < 0 ? -1 : 1) / (Math.abs(zeta) + Math.sqrt(1 + zeta * zeta));
-  const cos = 1 / Math.sqrt(1 + t * t);
-  return [cos, t * cos];
+  const tan = (zeta < 0 ? -1 : 1) / (Math.abs(zeta) + Math.sqrt(1 + zeta * zeta));
+  const cos = 1 / Math.sqrt(1 + tan * tan);
+  return [cos, tan * cos, tan];
 }
 
-/** Reorders the columns of matrices of row length n so that `values` ascend by `before`. */
-function sortColumns(values: Numbers, before: (a: number, b: number) => boolean, ...matrices: Numbers[]): void {
+/** Reorders the rows of matrices so that their `values` ascend by `before`. */
+function sortRows(values: Numbers, before: (a: number, b: number) => boolean, ...matrices: Numbers[]): void {
   const n = values.length;
   for (let i = 0; i < n; i++) {
     let best = i;
     for (let j = i + 1; j < n; j++) if (before(values[j]!, values[best]!)) best = j;
     if (best === i) continue;
-    for (const list of [values, ...matrices])
-      for (let row = 0; row < list.length; row += n)
-        [list[row + i], list[row + best]] = [list[row + best]!, list[row + i]!];
+    for (const list of [values, ...matrices]) {
+      const width = list.length / n;
+      for (let k = 0; k < width; k++)
+        [list[i * width + k], list[best * width + k]] = [list[best * width + k]!, list[i * width + k]!];
+    }
   }
 }
 
-/** Cyclic Jacobi rotations (Golub and Van Loan, Matrix Computations, 8.5). */
+/** Transposes a matrix of the given size, by way of `work`. */
+function transpose(matrix: Numbers, rows: number, columns: number, work: Numbers): void {
+  work.set(matrix);
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) matrix[j * rows + i] = work[i * columns + j]!;
+}
+
+/** The dot product of rows p and q. */
+function dot(matrix: Numbers, width: number, p: number, q: number): number {
+  const [first, second] = [p * width, q * width];
+  let sum = 0;
+  for (let i = 0; i < width; i++) sum += matrix[first + i]! * matrix[second + i]!;
+  return sum;
+}
+
+/** Cyclic Jacobi rotations (Golub and Van Loan, Matrix Computations, 8.5). All NaN where an element is no finite number. */
 const eigh: Factorisation = (_, n, _columns, a, _b, out) => {
   const values = out.subarray(0, n);
   const v = out.subarray(n, n + n * n);
   const work = out.subarray(n + n * n);
   for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) work[i * n + j] = a[Math.max(i, j) * n + Math.min(i, j)]!;
+  const norm = Math.sqrt(dot(work, n * n, 0, 0));
+  if (!Number.isFinite(norm)) {
+    out.fill(Number.NaN);
+    return true;
+  }
+  // Transposed, as everything that is rotated.
   identity(v, n);
-  const norm = Math.sqrt(work.reduce((sum, x) => sum + x * x, 0));
   for (let sweep = 0; sweep < SWEEPS; sweep++) {
     let moved = false;
     for (let p = 0; p < n; p++)
       for (let q = p + 1; q < n; q++) {
         const off = work[p * n + q]!;
-        if (!(Math.abs(off) > 1e-16 * norm)) continue;
+        if (Math.abs(off) <= (Number.EPSILON / 2) * norm) continue;
         moved = true;
-        const [cos, sin] = rotation(work[p * n + p]!, off, work[q * n + q]!);
-        rotate(work, n, p, q, cos, sin);
-        for (let j = 0; j < n; j++) {
-          const [x, y] = [work[p * n + j]!, work[q * n + j]!];
-          work[p * n + j] = cos * x - sin * y;
-          work[q * n + j] = sin * x + cos * y;
-        }
+        const [pp, qq] = [work[p * n + p]!, work[q * n + q]!];
+        const [cos, sin, tan] = rotation(pp, off, qq);
         rotate(v, n, p, q, cos, sin);
+        rotate(work, n, p, q, cos, sin);
+        for (let i = 0; i < n; i++) {
+          work[i * n + p] = work[p * n + i]!;
+          work[i * n + q] = work[q * n + i]!;
+        }
+        work[p * n + p] = pp - tan * off;
+        work[q * n + q] = qq + tan * off;
+        work[p * n + q] = 0;
+        work[q * n + p] = 0;
       }
     if (!moved) break;
   }
-  for (let i = 0; i < n; i++) values[i] = Number.isNaN(norm) ? Number.NaN : work[i * n + i]!;
-  sortColumns(values, (x, y) => x < y, v);
+  for (let i = 0; i < n; i++) values[i] = work[i * n + i]!;
+  sortRows(values, (x, y) => x < y, v);
+  transpose(v, n, n, work);
   return true;
 };
 
-/** One-sided Jacobi rotations (Hestenes); columns of u without a singular value are completed to orthonormal ones. */
+/**
+ * One-sided Jacobi rotations (Hestenes); columns of u without a singular value are completed to orthonormal ones. All NaN
+ * where an element is no finite number.
+ */
 const svd: Factorisation = (m, n, _columns, a, _b, out) => {
   const s = out.subarray(0, n);
   const u = out.subarray(n, n + m * n);
   const v = out.subarray(n + m * n);
+  if (!Number.isFinite(dot(a, m * n, 0, 0))) {
+    out.fill(Number.NaN);
+    return true;
+  }
+  // Both transposed until the end.
   u.set(a);
+  transpose(u, m, n, a);
   identity(v, n);
-  const dot = (p: number, q: number): number => {
-    let sum = 0;
-    for (let i = 0; i < m; i++) sum += u[i * n + p]! * u[i * n + q]!;
-    return sum;
-  };
+  const close = Number.EPSILON * Math.max(m, 10);
   for (let sweep = 0; sweep < SWEEPS; sweep++) {
     let moved = false;
+    for (let j = 0; j < n; j++) s[j] = dot(u, m, j, j);
     for (let p = 0; p < n; p++)
       for (let q = p + 1; q < n; q++) {
-        const [pp, pq, qq] = [dot(p, p), dot(p, q), dot(q, q)];
-        if (!(Math.abs(pq) > 1e-15 * Math.sqrt(pp * qq))) continue;
+        const [pp, pq, qq] = [s[p]!, dot(u, m, p, q), s[q]!];
+        // The squares lose accuracy in a sweep, and may pass 0.
+        if (!(Math.abs(pq) > close * Math.sqrt(pp) * Math.sqrt(qq))) continue;
         moved = true;
-        const [cos, sin] = rotation(pp, pq, qq);
-        rotate(u, n, p, q, cos, sin);
+        const [cos, sin, tan] = rotation(pp, pq, qq);
+        rotate(u, m, p, q, cos, sin);
         rotate(v, n, p, q, cos, sin);
+        s[p] = pp - tan * pq;
+        s[q] = qq + tan * pq;
       }
     if (!moved) break;
   }
-  for (let j = 0; j < n; j++) s[j] = Math.sqrt(dot(j, j));
-  sortColumns(s, (x, y) => x > y, u, v);
+  for (let j = 0; j < n; j++) s[j] = Math.sqrt(dot(u, m, j, j));
+  sortRows(s, (x, y) => x > y, u, v);
   for (let j = 0; j < n; j++) {
-    if (!(s[j]! <= 1e-14 * s[0]!)) {
-      for (let i = 0; i < m; i++) u[i * n + j]! /= s[j]!;
+    const row = u.subarray(j * m, (j + 1) * m);
+    if (s[j]! > 1e-14 * s[0]!) {
+      for (let i = 0; i < m; i++) row[i]! /= s[j]!;
       continue;
     }
-    // The unit vector that is farthest from the columns so far, made orthogonal to them, twice.
-    const left = Float64Array.from({ length: m }, (_, i) => {
-      let sum = 1;
-      for (let k = 0; k < j; k++) sum -= u[i * n + k]! ** 2;
-      return sum;
-    });
-    const unit = left.indexOf(Math.max(...left));
-    for (let i = 0; i < m; i++) u[i * n + j] = i === unit ? 1 : 0;
+    // The unit vector that is farthest from the others so far, made orthogonal to them, twice.
+    let [unit, least] = [0, Infinity];
+    for (let i = 0; i < m; i++) {
+      let along = 0;
+      for (let k = 0; k < j; k++) along += u[k * m + i]! ** 2;
+      if (along < least) [unit, least] = [i, along];
+    }
+    row.fill(0);
+    row[unit] = 1;
     for (let pass = 0; pass < 2; pass++)
       for (let k = 0; k < j; k++) {
-        const along = dot(j, k);
-        for (let i = 0; i < m; i++) u[i * n + j]! -= along * u[i * n + k]!;
+        const along = dot(u, m, j, k);
+        for (let i = 0; i < m; i++) row[i]! -= along * u[k * m + i]!;
       }
-    const length = Math.sqrt(dot(j, j));
-    for (let i = 0; i < m; i++) u[i * n + j]! /= length;
+    const length = Math.sqrt(dot(u, m, j, j));
+    for (let i = 0; i < m; i++) row[i]! /= length;
   }
+  transpose(u, n, m, a);
+  transpose(v, n, n, a);
   return true;
 };
 

@@ -1,5 +1,6 @@
 import type * as autograd from '../autograd/methods.ts';
 import type { DType } from '../core/dtype.ts';
+import type { UniqueOptions, UniqueValues } from '../ops/masks.ts';
 import type * as ops from '../ops/methods.ts';
 import type { DimOptions, ValuesIndices } from '../ops/reductions.ts';
 import type { Device } from '../tensor/device.ts';
@@ -18,9 +19,15 @@ export interface Overloaded {
   /** The smallest element of all, or the smallest along a dim and where they are. See the function `min`. */
   min(): Tensor;
   min(options: DimOptions): ValuesIndices;
+  /** A new last dim that is 1 at the place of the class. See the function `oneHot`. */
+  oneHot(numClasses: number): Tensor;
+  oneHot(): Promise<Tensor>;
   /** The tensor converted to a dtype, or a copy of it on another device. See the function `to`. */
   to(dtype: DType): Tensor;
   to(device: Device): Promise<Tensor>;
+  /** The distinct elements in ascending order. See the function `unique`. */
+  unique(): Promise<Tensor>;
+  unique(options: UniqueOptions): Promise<UniqueValues>;
 }
 
 /** Every op that is a method of Tensor, derived from the free functions. */

@@ -176,7 +176,7 @@ const updated = (op: (x: Tensor, y: Tensor) => Tensor): Samples[string] => ({
 });
 
 /** Calls for the generated tests. */
-export const samples: Samples = {
+export const samples = (): Samples => ({
   assign_: {
     calls: [
       ...updated(assign_).calls,
@@ -199,4 +199,4 @@ export const samples: Samples = {
   div_: updated(div_),
   fill_: { calls: [sample([[3, 4]], (x) => [fill_(mul(x, 2), 1.5), mul(x, 1)])] },
   zero_: { calls: [sample([[3, 4]], (x) => [zero_(mul(x, 2)), mul(x, 1)])] },
-};
+});

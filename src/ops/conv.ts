@@ -97,7 +97,7 @@ export function conv2d(input: Tensor, weight: Tensor, bias?: Tensor | null, opti
 }
 
 /** @internal */
-export const samples: Samples = {
+export const samples = (): Samples => ({
   conv2d: {
     calls: [
       sample([[2, 3, 5, 4], [4, 3, 3, 2], [4]], (x, w, b) => conv2d(x, w, b)),
@@ -125,4 +125,4 @@ export const samples: Samples = {
       ),
     ],
   },
-};
+});

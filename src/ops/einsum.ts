@@ -174,7 +174,7 @@ function merged({ t, labels }: Labelled, ...groups: [batch: string[], rows: stri
 }
 
 /** @internal */
-export const samples: Samples = {
+export const samples = (): Samples => ({
   einsum: {
     calls: [
       sample(
@@ -242,4 +242,4 @@ export const samples: Samples = {
       ),
     ],
   },
-};
+});

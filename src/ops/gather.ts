@@ -96,10 +96,10 @@ function searchedSum(values: Tensor, dim: number, indices: Tensor, n: number): T
 }
 
 /**
- * The kernel behind scatters: elements go to `n` places along a dim, on top of `base` where it is given. Without a gradient.
+ * @internal The kernel behind scatters: elements go to `n` places along a dim, on top of `base` where it is given. Without a gradient.
  * Base, values and indices agree in all other dims.
  */
-function scattered(
+export function scattered(
   op: string,
   reduce: ScatterOp,
   base: Tensor | null,
@@ -270,7 +270,7 @@ export function scatter(x: Tensor, dim: number, indices: Tensor, source: Tensor 
 const pick = (n: number) => indices([2, 3], n);
 
 /** Calls for the generated tests. */
-export const samples: Samples = {
+export const samples = (): Samples => ({
   gather: {
     calls: [
       sample([[4, 3], indices([2, 3], 4)], (x, i) => gather(x, 0, i)),
@@ -317,4 +317,4 @@ export const samples: Samples = {
       ),
     ],
   },
-};
+});

@@ -2,16 +2,26 @@
 export * from './creation.ts';
 export { einsum } from './einsum.ts';
 export * from './functions.ts';
+export type { IndexAddOptions, IndexItem, IndexPutOptions, IndexRange } from './indexing.ts';
 export { cat, stack } from './joins.ts';
 export type { Eigen, QR, RankOptions, SolveTriangularOptions, SVD } from './linalg.ts';
 export * from './losses.ts';
+export type { UniqueOptions, UniqueValues } from './masks.ts';
 export * from './methods.ts';
 export { type MeshgridOptions, meshgrid, type RepeatInterleaveOptions } from './movement.ts';
+export type {
+  LinalgNormOptions,
+  MatrixNormOptions,
+  MatrixNormOrder,
+  NormOptions,
+  VectorNormOptions,
+} from './norms.ts';
 export * from './overloads.ts';
 export { bernoulli } from './random.ts';
 export {
   type ArgOptions,
   type DimOptions,
+  type Extrema,
   type ValuesIndices,
   type VarianceOptions,
   variance,

@@ -95,7 +95,7 @@ export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
 const whole: Drawn = { shape: [2, 3], dtype: 'int32', range: [-9, 9] };
 
 /** Calls for the generated tests. */
-export const samples: Samples = {
+export const samples = (): Samples => ({
   cat: {
     calls: [
       sample(
@@ -139,4 +139,4 @@ export const samples: Samples = {
       sample([[], []], (...parts) => stack(parts)),
     ],
   },
-};
+});

@@ -478,7 +478,7 @@ const definite = (x: Tensor): Tensor => add(matmul(x, T(x)), identityLike(x));
 const turned = (u: Tensor, s: Tensor, vh: Tensor): Tensor => matmul(mul(u, unsqueeze(sin(s), -2)), vh);
 
 /** Calls for the generated tests. */
-export const samples: Samples = {
+export const samples = (): Samples => ({
   solve: {
     calls: [
       sample([spread(3, 3), [3, 2]], (a, b) => solve(regular(a), b)),
@@ -576,4 +576,4 @@ export const samples: Samples = {
       sample([{ shape: [3, 3], values: [1, 2, 3, 2, 4, 6, 1, 0, 1] }], (a) => matrixRank(a)),
     ],
   },
-};
+});

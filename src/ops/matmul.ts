@@ -118,7 +118,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor 
 const whole = (...shape: number[]): Drawn => ({ shape, dtype: 'int32', range: [-9, 9] });
 
 /** Calls for the generated tests. */
-export const samples: Samples = {
+export const samples = (): Samples => ({
   matmul: {
     calls: [
       sample(
@@ -195,4 +195,4 @@ export const samples: Samples = {
       sample([[3, 5], [5]], (x, w) => linear(x, w)),
     ],
   },
-};
+});

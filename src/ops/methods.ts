@@ -3,6 +3,19 @@ export { add_, assign_, div_, fill_, mul_, sub_, zero_ } from './assign.ts';
 export * from './elementwise.ts';
 export { gather, indexSelect, scatter, scatterAdd } from './gather.ts';
 export {
+  index,
+  indexAdd,
+  indexAdd_,
+  indexCopy,
+  indexCopy_,
+  indexFill,
+  indexFill_,
+  indexPut,
+  indexPut_,
+  take,
+  takeAlongDim,
+} from './indexing.ts';
+export {
   cholesky,
   det,
   eigh,
@@ -17,6 +30,17 @@ export {
   solveTriangular,
   svd,
 } from './linalg.ts';
+export {
+  all,
+  any,
+  countNonzero,
+  maskedFill,
+  maskedFill_,
+  maskedSelect,
+  nanmean,
+  nansum,
+  nonzero,
+} from './masks.ts';
 export { addmm, bmm, dot, linear, matmul, outer } from './matmul.ts';
 export {
   diag,
@@ -33,9 +57,11 @@ export {
   triu,
   unflatten,
 } from './movement.ts';
+export { norm } from './norms.ts';
 export {
   amax,
   amin,
+  aminmax,
   argmax,
   argmin,
   logSoftmax,

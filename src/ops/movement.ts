@@ -375,7 +375,7 @@ export function meshgrid(tensors: readonly Tensor[], options: MeshgridOptions = 
 }
 
 /** @internal */
-export const samples: Samples = {
+export const samples = (): Samples => ({
   flip: {
     calls: [
       sample([[3, 4]], (x) => flip(x, [0])),
@@ -471,4 +471,4 @@ export const samples: Samples = {
       sample([[], [2]], (x, y) => meshgrid([x, y])),
     ],
   },
-};
+});

@@ -52,7 +52,7 @@ export function layerNorm(x: Tensor, normalizedShape: number | Shape, options: L
 }
 
 /** @internal */
-export const samples: Samples = {
+export const samples = (): Samples => ({
   layerNorm: {
     calls: [
       sample([[3, 5]], (x) => layerNorm(x, 5)),
@@ -68,4 +68,4 @@ export const samples: Samples = {
       sample([[0, 3]], (x) => layerNorm(x, [3])),
     ],
   },
-};
+});

@@ -11,7 +11,8 @@ import { checkOptions, compose, deviceOf, reduceNode, taped } from './record.ts'
 import { type Drawn, type Samples, sample } from './samples.ts';
 import { keptShape, type ReduceOptions, reduceDims, reshape, squeeze, sum, withDims } from './structure.ts';
 
-const notEmpty = (op: string, x: Tensor, dims: readonly number[]): void => {
+/** @internal Refuses a reduction of nothing, for ops without an identity. */
+export const notEmpty = (op: string, x: Tensor, dims: readonly number[]): void => {
   if (dims.some((d) => x.shape[d] === 0))
     throw new ShapeError(
       `${op}: ${showShape(x.shape)} has no elements along the reduced dims, and ${op} of nothing is undefined`,
@@ -58,6 +59,23 @@ export function amax(x: Tensor, options: ReduceOptions = {}): Tensor {
 /** The smallest element over some dims, or over all; ties share the gradient (`torch.amin`). NaN wins. */
 export function amin(x: Tensor, options: ReduceOptions = {}): Tensor {
   return extremum('amin', x, options);
+}
+
+/** The smallest and the largest element. */
+export interface Extrema {
+  readonly min: Tensor;
+  readonly max: Tensor;
+}
+
+/**
+ * The smallest and the largest element over some dims, or over all; ties share the gradient (`torch.aminmax`). NaN wins.
+ *
+ * @throws ShapeError when there is nothing along the reduced dims.
+ */
+export function aminmax(x: Tensor, options: ReduceOptions = {}): Extrema {
+  checkOptions('aminmax', options, ['dim', 'keepDim']);
+  notEmpty('aminmax', x, normalizeDims('aminmax', options.dim, x.ndim));
+  return compose('aminmax', () => ({ min: amin(x, options), max: amax(x, options) }));
 }
 
 /** Options of `argmax` and `argmin`. */
@@ -283,10 +301,16 @@ const spread = (op: (x: Tensor, options?: VarianceOptions) => Tensor): Samples[s
 });
 
 /** Calls for the generated tests. */
-export const samples: Samples = {
+export const samples = (): Samples => ({
   mean: { calls: reduced(mean) },
   amax: { calls: [...reduced(amax), sample([whole], (x) => amax(x, { dim: 1 }))] },
   amin: { calls: [...reduced(amin), sample([whole], (x) => amin(x, { dim: 1 }))] },
+  aminmax: {
+    calls: [
+      sample([apart([3, 7])], (x) => Object.values(aminmax(x))),
+      sample([apart([3, 7])], (x) => Object.values(aminmax(x, { dim: 1, keepDim: true }))),
+    ],
+  },
   argmax: searched(argmax),
   argmin: searched(argmin),
   max: { calls: [...picked(max), sample([apart([3, 7])], (x) => max(x))] },
@@ -296,4 +320,4 @@ export const samples: Samples = {
   logsumexp: { calls: [...reduced(logsumexp), sample([[2, 0]], (x) => logsumexp(x, { dim: 1 }))] },
   softmax: normalised(softmax),
   logSoftmax: normalised(logSoftmax),
-};
+});

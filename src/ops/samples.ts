@@ -4,7 +4,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 
 /*
  * What the records of ops that are no elementwise expression tell the tests: calls to make. Every file with such ops exports a
- * table `samples`, which nothing in the library imports, so that bundles leave it out.
+ * function `samples`, which nothing in the library calls, so that bundles leave it out.
  */
 
 /** How a tensor of a sample is drawn. */
@@ -31,6 +31,8 @@ export interface OpSamples {
   readonly calls: readonly Sample[];
   /** Why there is no gradient, where there is none. */
   readonly noGradient?: string;
+  /** It gives a promise, because its shape depends on the elements: it has tests of its own in place of calls. */
+  readonly asynchronous?: true;
 }
 
 /** Records by the name of the op. */

@@ -217,7 +217,7 @@ const both =
   };
 
 /** Calls for the generated tests. */
-export const samples: Samples = {
+export const samples = (): Samples => ({
   cumsum: { calls: [...calls(cumsum), sample([bools], (x) => cumsum(x, 1))] },
   cumprod: { calls: [...calls(cumprod), sample([bools], (x) => cumprod(x, 1)), sample([zeros], (x) => cumprod(x, 1))] },
   cummax: { calls: calls(both(cummax), true) },
@@ -234,4 +234,4 @@ export const samples: Samples = {
       sample([zeros], (x) => prod(x, { dim: 1 })),
     ],
   },
-};
+});

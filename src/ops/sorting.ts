@@ -140,7 +140,7 @@ const both = ({ values, indices }: ValuesIndices): readonly Tensor[] => [values,
 const integral = 'places are integers, which do not change with the elements';
 
 /** Calls for the generated tests. */
-export const samples: Samples = {
+export const samples = (): Samples => ({
   argsort: {
     noGradient: integral,
     calls: [
@@ -170,4 +170,4 @@ export const samples: Samples = {
       sample([ties], (x) => both(topk(x, 5))),
     ],
   },
-};
+});

@@ -423,7 +423,7 @@ const whole: Drawn = { shape: [3, 4], dtype: 'int32', range: [-9, 9] };
 const bools: Drawn = { shape: [3, 4], dtype: 'bool', range: [0, 1] };
 
 /** Calls for the generated tests. */
-export const samples: Samples = {
+export const samples = (): Samples => ({
   contiguous: { calls: [sample([[3, 4]], contiguous), sample([[]], contiguous), sample([bools], contiguous)] },
   reshape: {
     calls: [
@@ -495,4 +495,4 @@ export const samples: Samples = {
       sample([bools], (x) => sum(x)),
     ],
   },
-};
+});

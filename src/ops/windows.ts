@@ -196,7 +196,7 @@ function extend(x: Tensor, { dim, first, last }: Side, mode: Exclude<PadMode, 'c
 }
 
 /** @internal */
-export const samples: Samples = {
+export const samples = (): Samples => ({
   unfold: {
     calls: [
       sample([[9]], (x) => unfold(x, 0, 3, 2)),
@@ -225,4 +225,4 @@ export const samples: Samples = {
       sample([[6]], (x) => pad(x, [-1, 2], { mode: 'circular' })),
     ],
   },
-};
+});

@@ -232,8 +232,8 @@ const groups: readonly Readonly<Record<string, Entry>>[] = [
 
 const table: Readonly<Record<string, Entry>> = Object.assign({}, ...groups);
 
-/** Ops whose shape depends on data: they give promises. */
-export const asynchronous: ReadonlySet<string> = new Set(['masked_select', 'nonzero']);
+/** Ops whose shape depends on data, or may: they give promises. */
+export const asynchronous: ReadonlySet<string> = new Set(['masked_select', 'nonzero', 'one_hot']);
 
 /** Computes a case's op. Throws Missing where the library lacks it. */
 export function compute(op: string, given: Given): unknown {

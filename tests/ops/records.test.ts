@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import * as tl from '../../src/index.ts';
 import { devices } from '../setup/devices.ts';
 import { difference, openDevice, openOracle } from './harness.ts';
-import { differences, gap, gradients, LAYOUTS, probed, records, results } from './records.ts';
+import { differences, gap, gradients, LAYOUTS, probed, records, results, value } from './records.ts';
 
 let oracle: tl.Device;
 const opened = new Map<string, tl.Device>();
@@ -26,14 +26,15 @@ afterEach(async () => {
   expect(bytes(), 'bytes on the devices').toEqual(baseline);
 });
 
-const list = [...records].map(([name, record]) => ({ name, record }));
+const list = [...records].flatMap(([name, record]) => (record.asynchronous ? [] : [{ name, record }]));
 const differentiable = list.filter(({ record }) => record.noGradient === undefined);
 
 describe.each(differentiable)('$name', ({ record }) => {
   test('has the gradient that central differences give, and so has its gradient', async () => {
     let checked = 0;
     for (const [i, s] of record.calls.entries()) {
-      const first = await gradients(s, oracle, 'contiguous', 1);
+      // No differences where nothing depends on the inputs, or the result is infinite.
+      const first = Number.isFinite(await value(s, oracle)) ? await gradients(s, oracle, 'contiguous', 1) : null;
       if (!first) continue;
       checked++;
       const some = (g: Float64Array): number[] => probed(g.length).map((k) => g[k]!);

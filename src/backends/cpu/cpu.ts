@@ -1,11 +1,15 @@
 import type { DType } from '../../core/dtype.ts';
 import { DeviceError } from '../../core/errors.ts';
-import { isLoop, type Kernel } from '../../ir/kernel.ts';
+import type { Kernel } from '../../ir/kernel.ts';
 import type { Backend, BackendLimits, Batch, Buffer, MemoryUse, Numbers, Program, Readback } from '../backend.ts';
 import { assemble, FunctionBuilder, op } from './assembler.ts';
+import { DenseProgram } from './dense.ts';
 import { type Block, Heap, MAXIMUM_PAGES } from './heap.ts';
 import { GemmKernels, MatmulProgram } from './matmul.ts';
-import { LoopProgram, Modules } from './program.ts';
+import { LoopProgram, Modules, type Runnable } from './program.ts';
+import { scanProgram } from './scan.ts';
+import { ScatterProgram } from './scatter.ts';
+import { SortProgram } from './sort.ts';
 import { STATUS } from './values.ts';
 
 class CpuBuffer implements Buffer {
@@ -21,7 +25,7 @@ class CpuBuffer implements Buffer {
 class CpuProgram implements Program {
   constructor(
     readonly kernel: Kernel,
-    readonly code: LoopProgram | MatmulProgram,
+    readonly code: Runnable,
   ) {}
 }
 
@@ -72,13 +76,27 @@ export class CpuBackend implements Backend {
   prepare(kernel: Kernel): Program {
     let program = this.programs.get(kernel);
     if (!program) {
-      if (!isLoop(kernel) && kernel.kind !== 'matmul') throw new Error(`no ${kernel.kind} kernels yet`);
-      const code =
-        kernel.kind === 'matmul' ? new MatmulProgram(this.gemm, kernel) : new LoopProgram(this.modules, kernel);
-      program = new CpuProgram(kernel, code);
+      program = new CpuProgram(kernel, this.code(kernel));
       this.programs.set(kernel, program);
     }
     return program;
+  }
+
+  private code(kernel: Kernel): Runnable {
+    switch (kernel.kind) {
+      case 'matmul':
+        return new MatmulProgram(this.gemm, kernel);
+      case 'scan':
+        return scanProgram(this.modules, kernel);
+      case 'sort':
+        return new SortProgram(this.modules, kernel);
+      case 'scatter':
+        return new ScatterProgram(this.modules, kernel);
+      case 'dense':
+        return new DenseProgram(kernel);
+      default:
+        return new LoopProgram(this.modules, kernel);
+    }
   }
 
   submit({ uploads, launches }: Batch): undefined {
@@ -89,7 +107,7 @@ export class CpuBackend implements Backend {
       for (const { buffer, data } of uploads) this.upload(buffer as CpuBuffer, data);
       for (const { program, buffers, scalars } of launches) {
         const addresses = buffers.map((b) => (b as CpuBuffer).block.address);
-        (program as CpuProgram).code.launch(this.heap, addresses, scalars, scratch!.address);
+        (program as CpuProgram).code.launch(this.heap, addresses, scalars, scratch?.address ?? 0);
       }
     } finally {
       if (scratch) this.heap.give(scratch);

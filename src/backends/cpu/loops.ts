@@ -50,6 +50,7 @@ class LoopEmitter extends Reductions {
         this.scope(() => {
           if (plan.mode === 'map') this.mapBody();
           else if (plan.mode === 'row') this.rowBody();
+          else if (plan.mode === 'scan') this.scanBody();
           else this.columnBody();
         }),
       );
@@ -403,6 +404,29 @@ class LoopEmitter extends Reductions {
       );
     this.write(this.outputsAt('row'), vectors);
     this.releaseResults();
+  }
+
+  /** Each lane carries the tuple of its own row along it. */
+  protected scanBody(): void {
+    const vectors = Math.min(4, this.unroll(this.roots, this.reductions.length / 2));
+    this.laneLoop(vectors, (n) => this.scope(() => this.scanChunk(n)));
+  }
+
+  protected scanChunk(vectors: number): void {
+    const { f } = this;
+    for (this.vector = 0; this.vector < vectors; this.vector++) this.hoist(this.roots, BETWEEN);
+    this.vector = 0;
+    const carry = this.startCarry(vectors);
+    this.nest(this.rowLoops, () =>
+      this.scope(() => {
+        this.hoistShared(this.roots);
+        for (; this.vector < vectors; this.vector++) this.scope(() => this.carry(carry));
+        f.splat(0);
+        f.set(carry.first);
+        this.write([0], vectors);
+      }),
+    );
+    this.releaseCarry(carry);
   }
 
   /** Computes once what all vectors of the body share. */

@@ -3,7 +3,7 @@ import { type Expr, load, rewrite, walk } from '../../ir/expr.ts';
 import { expressions, type Input, type LoopKernel, type MatmulKernel, type Output } from '../../ir/kernel.ts';
 import { emitEdge, emitMacro, emitMicro, emitPack, type Tile, UNROLL } from './gemm.ts';
 import type { Heap } from './heap.ts';
-import { LoopProgram, type Modules, type Run } from './program.ts';
+import { LoopProgram, type Modules, type Run, type Runnable } from './program.ts';
 
 /** Steps of k, rows of A and columns of B that are packed at a time: a panel of B for L1, A's block for L2. */
 const KC = 320;
@@ -140,9 +140,9 @@ function mergeBatch(kernel: MatmulKernel): MatmulKernel {
 }
 
 /** A matmul kernel that is ready to run. */
-export class MatmulProgram {
+export class MatmulProgram implements Runnable {
   readonly scratch: number;
-  private readonly run: LoopProgram | Gemm;
+  private readonly run: Runnable;
 
   constructor(gemm: GemmKernels, kernel: MatmulKernel) {
     const merged = mergeBatch(kernel);
@@ -159,7 +159,7 @@ export class MatmulProgram {
   }
 }
 
-class Gemm {
+class Gemm implements Runnable {
   readonly scratch: number;
   private readonly m: number;
   private readonly n: number;

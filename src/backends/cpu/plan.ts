@@ -21,10 +21,10 @@ export interface Stream {
 /**
  * The loops a kernel runs in, outermost first, after merging and reordering. The last one is the lane loop, which runs in
  * steps of a vector. Vectors lie along the row (`row`: reductions end across the lanes), across rows (`column`: every lane has a
- * row of its own, and the row loops run inside the lane loop), or there are no rows (`map`).
+ * row of its own, and the row loops run inside the lane loop), or there are no rows (`map`). A `scan` has a row in each lane too.
  */
 export interface Plan {
-  readonly mode: 'map' | 'row' | 'column';
+  readonly mode: 'map' | 'row' | 'column' | 'scan';
   /** Loops over rows, besides the lane loop. */
   readonly outer: number;
   /** Loops within a row, besides the lane loop. */
@@ -113,13 +113,15 @@ export interface PlanOptions {
   readonly fixed?: boolean;
   /** `position` counts rows, not elements. */
   readonly rowPosition?: boolean;
+  /** The kernel comes from `asLoop` in scan.ts. */
+  readonly scan?: boolean;
 }
 
 /** Chooses loops for a kernel. */
 export function planLoops(
   kernel: LoopKernel,
   roots: readonly Expr[],
-  { fixed = false, rowPosition = false }: PlanOptions = {},
+  { fixed = false, rowPosition = false, scan = false }: PlanOptions = {},
 ): Plan {
   const rows = kernel.space.length - kernel.inner;
   const indirect: number[] = [];
@@ -139,7 +141,8 @@ export function planLoops(
     const reader = drafts.findIndex((s) => s.role === 'input' && row.some((d) => s.strides[d.dims[0]!] !== 0));
     dims = [...mergeDims(outer, output), ...mergeDims(row, reader)];
   }
-  if (dims.length === 0) dims = [{ size: 1, dims: [], row: false, strides: drafts.map(() => 0) }];
+  const lanes = (): Dim[] => (scan ? dims.filter((d) => !d.row) : dims);
+  if (lanes().length === 0) dims = [{ size: 1, dims: [], row: false, strides: drafts.map(() => 0) }, ...dims];
 
   const cost = (dim: Dim): number => {
     const wanted = drafts.filter((s) => s.role === 'input' || s.role === 'output');
@@ -152,16 +155,16 @@ export function planLoops(
     const ending = dim.row && kernel.reductions.length > 0 ? 10 / Math.max(length, 1) : 0;
     return streams * waste(dim.size) + ending;
   };
-  let lane = dims.at(-1)!;
+  let lane = lanes().at(-1)!;
   let best = Infinity;
-  for (const dim of [...dims].reverse()) {
+  for (const dim of lanes().reverse()) {
     const c = cost(dim);
     if (c < best) {
       best = c;
       lane = dim;
     }
   }
-  const mode = kernel.inner === 0 ? 'map' : lane.row ? 'row' : 'column';
+  const mode = scan ? 'scan' : kernel.inner === 0 ? 'map' : lane.row ? 'row' : 'column';
   const outer = dims.filter((d) => !d.row && d !== lane);
   let rest = 0;
   const transposed = (s: Draft, i: number): boolean =>
@@ -177,8 +180,11 @@ export function planLoops(
   const streams = drafts.map((s, i): Stream => {
     const stride = lane.strides[i]!;
     let lanes: Stream['lanes'] = stride === 0 ? 'same' : stride === 1 ? 'next' : 'apart';
-    const rowOutput = s.role === 'output' && mode === 'row' && kernel.outputs[s.which]!.level === 'row';
-    if (s.role === 'output' && lanes === 'same' && !rowOutput) lanes = lane.size === 1 ? 'next' : 'apart';
+    const single =
+      mode === 'scan'
+        ? lane.size === 1
+        : mode === 'row' && s.role === 'output' && kernel.outputs[s.which]!.level === 'row';
+    if (s.role === 'output' && lanes === 'same' && !single) lanes = lane.size === 1 ? 'next' : 'apart';
     return {
       role: s.role,
       which: s.which,

@@ -28,6 +28,7 @@ export class Modules {
   /** Whether the engine multiplies and adds in one instruction. */
   readonly fused: boolean = hasFusedOps();
   private readonly loops = new Map<string, CompiledLoop>();
+  private readonly others = new Map<string, Record<string, Run>>();
 
   constructor(readonly heap: Heap) {}
 
@@ -35,6 +36,13 @@ export class Modules {
     this.compiled++;
     const module = new WebAssembly.Module(assemble(functions, this.heap.maximumPages));
     return new WebAssembly.Instance(module, { env: { memory: this.heap.memory } }).exports as Record<string, Run>;
+  }
+
+  /** The functions of a module, compiled when first asked for by its key. */
+  shared(key: string, functions: () => readonly FunctionBuilder[]): Record<string, Run> {
+    const made = this.others.get(key) ?? this.compile(functions());
+    this.others.set(key, made);
+    return made;
   }
 
   loop(plan: Plan, kernel: LoopKernel, cache: boolean): CompiledLoop {
@@ -92,9 +100,17 @@ export interface Box {
   readonly size: readonly number[];
 }
 
+/** A kernel that is ready to run. */
+export interface Runnable {
+  /** Bytes of scratch that a run needs. */
+  readonly scratch: number;
+  /** Runs on buffers at the given addresses; `scratch` is the address of the program's own memory. */
+  launch(heap: Heap, addresses: readonly number[], scalars: readonly number[], scratch: number): void;
+}
+
 /** A loop kernel that is ready to run. */
-export class LoopProgram {
-  /** Bytes of scratch that a run needs: its parameters and the row cache. */
+export class LoopProgram implements Runnable {
+  /** Its parameters and the row cache. */
   readonly scratch: number;
   private readonly plan: Plan;
   private readonly layout: Layout;
@@ -122,7 +138,9 @@ export class LoopProgram {
   private rowVectors(): number {
     const { plan } = this;
     const inner = plan.loops.slice(plan.outer, -1).reduce((n, l) => n * l.size, 1);
-    return plan.mode === 'map' ? 0 : inner * (plan.mode === 'row' ? Math.ceil(plan.loops.at(-1)!.size / 4) : 8);
+    return plan.mode === 'map' || plan.mode === 'scan'
+      ? 0
+      : inner * (plan.mode === 'row' ? Math.ceil(plan.loops.at(-1)!.size / 4) : 8);
   }
 
   private parameters(): Int32Array {
@@ -146,7 +164,6 @@ export class LoopProgram {
     return words;
   }
 
-  /** Runs on buffers at the given addresses; `scratch` is the address of the program's own memory. */
   launch(heap: Heap, addresses: readonly number[], scalars: readonly number[], scratch: number, box?: Box): void {
     if (this.empty) return;
     const { plan, layout, kernel } = this;

@@ -7,13 +7,18 @@ import { Values } from './values.ts';
 
 /** Sums are kept in float32 over so many steps of the innermost loop, and added up in float64. */
 const CHUNK = { row: 4096, column: 256 };
-const IDENTITY: Record<ReduceOp, (dtype: DType) => number> = {
+export const IDENTITY: Record<ReduceOp, (dtype: DType) => number> = {
   sum: () => 0,
   prod: () => 1,
   max: (t) => (t === 'float32' ? -Infinity : t === 'int32' ? -(2 ** 31) : 0),
   min: (t) => (t === 'float32' ? Infinity : t === 'int32' ? 2 ** 31 - 1 : t === 'bool' ? 1 : 2 ** 32 - 1),
 };
-const COMBINE: Record<ReduceOp, 'add' | 'mul' | 'max' | 'min'> = { sum: 'add', prod: 'mul', max: 'max', min: 'min' };
+export const COMBINE: Record<ReduceOp, 'add' | 'mul' | 'max' | 'min'> = {
+  sum: 'add',
+  prod: 'mul',
+  max: 'max',
+  min: 'min',
+};
 export interface Accumulator {
   readonly index: number;
   readonly op: ReduceOp;
@@ -31,6 +36,14 @@ export interface Chunk {
   /** Local that counts the steps since the last fold. */
   readonly pending: number;
   readonly fold: () => void;
+}
+
+/** What a scan carries along a row. */
+export interface Carry {
+  /** Float sums and products: the instruction, and low and high halves in float64 for each vector. */
+  readonly wide: readonly ({ readonly code: number; readonly halves: readonly [number, number][] } | null)[];
+  /** Mask that is set at the first place of a row, where nothing is carried yet. */
+  readonly first: number;
 }
 
 /** The part of a loop kernel's function that reduces rows: accumulators, and what becomes of them at the end of a row. */
@@ -194,13 +207,8 @@ export class Reductions extends Values {
       const result = f.local(V128);
       const total = a.totals[v];
       const nans = a.nans[v];
-      if (total) {
-        f.get(total[0]);
-        f.op(op.f32x4DemoteF64x2);
-        f.get(total[1]);
-        f.op(op.f32x4DemoteF64x2);
-        f.shuffle(0, 1, 4, 5);
-      } else if (nans !== undefined) {
+      if (total) this.narrow(...total);
+      else if (nans !== undefined) {
         f.splat(floatBits(Number.NaN));
         f.get(part, nans);
         f.op(op.bitselect);
@@ -210,6 +218,92 @@ export class Reductions extends Values {
     });
     this.results.set(a.index, results);
     this.releaseAccumulator(a);
+  }
+
+  /** The instruction for a part of a scan that is the sum or product of that part alone, in float32. */
+  private wideCode(part: number): number | null {
+    const { op: combine, dtype, args } = this.reductions[part]!;
+    const right = this.reductions[part + this.reductions.length / 2]!;
+    const left = args.find((a) => a !== right);
+    if (dtype !== 'float32' || !args.includes(right) || left?.op !== 'result' || left.value !== part) return null;
+    return combine === 'add' ? op.f64x2Add : combine === 'mul' ? op.f64x2Mul : null;
+  }
+
+  protected startCarry(vectors: number): Carry {
+    const { f } = this;
+    const fill = (bits: number): number => {
+      const local = f.local(V128);
+      f.splat(bits);
+      f.set(local);
+      return local;
+    };
+    const start = (code: number): number => {
+      const local = fill(floatBits(code === op.f64x2Mul ? 1 : 0));
+      f.get(local);
+      f.op(op.f64x2PromoteLow);
+      f.set(local);
+      return local;
+    };
+    const list = <T>(make: () => T): T[] => Array.from({ length: vectors }, make);
+    const wide = this.reductions.slice(this.reductions.length / 2).map((_, part) => {
+      this.results.set(
+        part,
+        list(() => fill(0)),
+      );
+      const code = this.wideCode(part);
+      return code === null ? null : { code, halves: list((): [number, number] => [start(code), start(code)]) };
+    });
+    return { wide, first: fill(-1) };
+  }
+
+  /** Combines what is carried with the tuple at the place, for the current vector. */
+  protected carry({ wide, first }: Carry): void {
+    const { f } = this;
+    const next = wide.map((sum, part) => {
+      const right = this.reductions[wide.length + part]!;
+      const local = f.local(V128);
+      this.push(right);
+      if (sum) {
+        const halves = sum.halves[this.vector]!;
+        f.set(local);
+        halves.forEach((half, high) => {
+          f.get(half, local);
+          if (high) {
+            f.get(local);
+            f.shuffle(2, 3, 2, 3);
+          }
+          f.op(op.f64x2PromoteLow, sum.code);
+          f.set(half);
+        });
+        this.narrow(...halves);
+      } else {
+        this.push(this.reductions[part]!);
+        f.get(first);
+        f.op(op.bitselect);
+      }
+      f.set(local);
+      return local;
+    });
+    next.forEach((local, part) => {
+      f.get(local);
+      f.set(this.results.get(part)![this.vector]!);
+      f.release(local);
+    });
+  }
+
+  protected releaseCarry({ wide, first }: Carry): void {
+    for (const local of [first, ...wide.flatMap((w) => w?.halves.flat() ?? [])]) this.f.release(local);
+    this.releaseResults();
+  }
+
+  /** Pushes two halves in float64 as one vector. */
+  private narrow(low: number, high: number): void {
+    const { f } = this;
+    f.get(low);
+    f.op(op.f32x4DemoteF64x2);
+    f.get(high);
+    f.op(op.f32x4DemoteF64x2);
+    f.shuffle(0, 1, 4, 5);
   }
 
   protected releaseAccumulator(a: Accumulator): void {

@@ -72,7 +72,7 @@ export class Values {
     this.lane = plan.loops.length - 1;
     this.analyse();
     this.passes = this.group();
-    this.cached = cache && plan.mode !== 'map' ? this.findCached() : [];
+    this.cached = cache && plan.mode !== 'map' && plan.mode !== 'scan' ? this.findCached() : [];
   }
 
   get cacheBytes(): number {
@@ -92,8 +92,8 @@ export class Values {
         else if (plan.mode === 'row') depth = varies ? INSIDE : row ? BETWEEN : OUTSIDE;
         else depth = row ? INSIDE : varies ? BETWEEN : OUTSIDE;
       } else if (e.op === 'result') {
-        varies = plan.mode === 'column';
-        depth = varies ? BETWEEN : OUTSIDE;
+        varies = plan.mode !== 'row';
+        depth = plan.mode === 'scan' ? INSIDE : varies ? BETWEEN : OUTSIDE;
       } else if (e.op === 'loadAt') depth = OUTSIDE;
       for (const a of e.args) {
         depth = Math.max(depth, this.depths.get(a)!) as Depth;
@@ -269,7 +269,7 @@ export class Values {
       if (e.dtype === 'bool') toMask(f);
     } else if (e.op === 'result') {
       const locals = this.results.get(e.value)!;
-      f.get(locals[this.plan.mode === 'column' ? this.vector : 0]!);
+      f.get(locals[this.plan.mode === 'row' ? 0 : this.vector]!);
     } else if (e.op === 'loadAt') this.pushIndirect(e);
     else emitOp(f, e, this.push);
   }

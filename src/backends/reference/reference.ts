@@ -354,7 +354,9 @@ function runScan(run: Interpreter, kernel: ScanKernel): void {
   const last = kernel.space.length - 1;
   const length = kernel.space[last]!;
   const parts = kernel.inputs.map((input) => reader(run, input));
-  const combine = run.program(kernel.combine);
+  // As in sums of rows, the oracle rounds once.
+  const combine = new Interpreter(kernel, run.buffers, run.scalars, true, run.flag).program(kernel.combine);
+  const rounds = kernel.inputs.map((input) => rounding(input.dtype, run.float64));
   const finish = run.program([kernel.outputs[0].expr]);
   const { values } = run.buffers[kernel.outputs[0].binding]!;
   forEachLine(kernel.space, (line, at) => {
@@ -363,7 +365,7 @@ function runScan(run: Interpreter, kernel: ScanKernel): void {
       at[last] = kernel.reverse ? length - 1 - k : k;
       const here = parts.map((part) => part(at));
       before = before ? Array.from(combine({ at, results: [...before, ...here] })) : here;
-      values[line * length + at[last]!] = finish({ at, results: before })[0]!;
+      values[line * length + at[last]!] = finish({ at, results: before.map((x, i) => rounds[i]!(x)) })[0]!;
     }
   });
 }

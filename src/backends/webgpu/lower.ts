@@ -8,22 +8,40 @@ import {
   type MatmulKernel,
   type Output,
 } from '../../ir/kernel.ts';
+import type { Constants } from './pipelines.ts';
+import type { Shader } from './wgsl/module.ts';
 import { identity, passes, rowCount } from './wgsl/rows.ts';
 
 // Kernels rewritten as other kernels that suit their shapes better.
 
+export const powerOfTwo = (atLeast: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, atLeast)));
+export const clamp = (x: number, low: number, high: number): number => Math.max(low, Math.min(x, high));
+
+/** Where a buffer comes from: a binding of the whole kernel, or memory that lives from a program's first step to its last. */
+export type Source = number | { readonly scratch: number };
+
+/** How a kernel runs: its shader's key and source, the values of the overrides, and how many workgroups. */
+export interface Plan {
+  readonly key: string;
+  readonly shader: () => Shader;
+  readonly constants: Constants;
+  readonly groups: number;
+}
+
 /** A kernel that does part of the work of another one. */
 export interface Part {
   readonly kernel: Kernel;
-  /** Where its buffers come from: a binding of the whole kernel, or 'scratch'. */
-  readonly buffers: readonly (number | 'scratch')[];
-  /** Scalars that follow those of the launch. */
+  readonly buffers: readonly Source[];
+  /** The last of its scalars; those before are the launch's. */
   readonly extra: readonly number[];
+  /** Where it is no kernel of its own: `kernel` then only says what it binds, and what its params are taken from. */
+  readonly plan?: Plan;
 }
 
 export interface Split {
   readonly parts: readonly Part[];
-  readonly scratchBytes: number;
+  /** Bytes of each scratch memory. */
+  readonly scratch: readonly number[];
 }
 
 const uses = (roots: readonly Expr[], op: Expr['op']): boolean => {
@@ -55,7 +73,7 @@ function compact(kernel: LoopKernel, extra: readonly number[], scratch: number):
   const at = <T extends Input | Output>(x: T): T => ({ ...x, binding: Math.max(0, used.indexOf(x.binding)) });
   return {
     kernel: { ...kernel, inputs: kernel.inputs.map(at), outputs: kernel.outputs.map(at), bindings: used.length },
-    buffers: used.map((binding) => (binding === scratch ? 'scratch' : binding)),
+    buffers: used.map((binding) => (binding === scratch ? { scratch: 0 } : binding)),
     extra,
   };
 }
@@ -123,7 +141,7 @@ export function splitRows(kernel: LoopKernel, segments: number): Split | undefin
     [],
     scratch,
   );
-  return { parts: [partial, rest], scratchBytes: 4 * rows * kernel.reductions.length };
+  return { parts: [partial, rest], scratch: [4 * rows * kernel.reductions.length] };
 }
 
 /** The dim as two, [pieces, length], with a guard where they hold more than it does. */

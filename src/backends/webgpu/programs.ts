@@ -4,12 +4,22 @@ import type { DType } from '../../core/dtype.ts';
 import { sizeOf } from '../../core/shape.ts';
 import { isLoop, type Kernel, kernelKey, type LoopKernel, type MatmulKernel } from '../../ir/kernel.ts';
 import type { Program } from '../backend.ts';
-import { asReduction, type Part, rowsAreAdjacent, type Split, splitRows } from './lower.ts';
+import { boundaryParts } from './boundaries.ts';
+import {
+  asReduction,
+  clamp,
+  type Part,
+  type Plan,
+  powerOfTwo,
+  rowsAreAdjacent,
+  type Source,
+  type Split,
+  splitRows,
+} from './lower.ts';
 import type { Constants, Pipeline, Pipelines } from './pipelines.ts';
 import type { Memory } from './pool.ts';
 import { mapShader, mapSteps, vectorBindings } from './wgsl/map.ts';
 import { batchCount, matmulShader } from './wgsl/matmul.ts';
-import type { Shader } from './wgsl/module.ts';
 import { passes, rowCount, rowLength, rowsShader } from './wgsl/rows.ts';
 
 /** A dispatch of a program. */
@@ -19,8 +29,7 @@ export interface Step {
   readonly words: Uint32Array;
   readonly scalars: readonly { readonly word: number; readonly slot: number; readonly dtype: DType }[];
   readonly groups: readonly [number, number, number];
-  /** Where its buffers come from: the launch's, by position, or the program's scratch memory. */
-  readonly buffers: readonly (number | 'scratch')[];
+  readonly buffers: readonly Source[];
   /** The bind group that served it last. */
   recent?: { readonly arena: GPUBuffer; readonly memories: readonly Memory[]; readonly group: GPUBindGroup };
 }
@@ -29,17 +38,9 @@ export class WebGPUProgram implements Program {
   constructor(
     readonly kernel: Kernel,
     readonly steps: readonly Step[],
-    /** Memory that lives from its first step to its last. */
-    readonly scratchBytes: number,
+    /** Bytes of each scratch memory. */
+    readonly scratch: readonly number[],
   ) {}
-}
-
-/** How a kernel runs: its shader's key and source, the values of the overrides, and how many workgroups. */
-interface Plan {
-  readonly key: string;
-  readonly shader: () => Shader;
-  readonly constants: Constants;
-  readonly groups: number;
 }
 
 const GROUPS_PER_DIMENSION = 65535;
@@ -51,9 +52,6 @@ export function grid(n: number): [number, number, number] {
   return [Math.ceil(n / z / y), y, z];
 }
 
-const powerOfTwo = (atLeast: number): number => 2 ** Math.ceil(Math.log2(Math.max(1, atLeast)));
-const clamp = (x: number, low: number, high: number): number => Math.max(low, Math.min(x, high));
-
 /** Chooses variants of kernels by shape and adapter, and makes their programs. */
 export class Programs {
   constructor(
@@ -62,19 +60,24 @@ export class Programs {
   ) {}
 
   make(kernel: Kernel): WebGPUProgram {
-    if (!isLoop(kernel) && kernel.kind !== 'matmul') throw new Error(`no ${kernel.kind} kernels yet`);
-    if (sizeOf(kernel.space) === 0 && (kernel.kind === 'matmul' || rowCount(kernel) === 0 || kernel.inner === 0))
-      return new WebGPUProgram(kernel, [], 0);
-    const loop = kernel.kind === 'matmul' ? this.narrowMatmul(kernel) : kernel;
-    const split = loop && this.split(loop);
-    const whole: Part = { kernel: loop ?? kernel, buffers: [...Array(kernel.bindings).keys()], extra: [] };
-    const steps = (split?.parts ?? [whole]).map((part) => this.step(part, kernel.scalars.length));
-    return new WebGPUProgram(kernel, steps, split?.scratchBytes ?? 0);
+    const { parts, scratch } = this.parts(kernel);
+    const steps = parts.map((part) => this.step(part));
+    return new WebGPUProgram(kernel, steps, scratch);
   }
 
-  private step({ kernel, buffers, extra }: Part, launchScalars: number): Step {
-    const { key, shader, constants, groups } = this.plan(kernel);
+  private parts(kernel: Kernel): Split {
+    if (!isLoop(kernel) && kernel.kind !== 'matmul') return boundaryParts(kernel, this.software);
+    if (sizeOf(kernel.space) === 0 && (kernel.kind === 'matmul' || rowCount(kernel) === 0 || kernel.inner === 0))
+      return { parts: [], scratch: [] };
+    const loop = kernel.kind === 'matmul' ? this.narrowMatmul(kernel) : kernel;
+    const whole: Part = { kernel: loop ?? kernel, buffers: [...Array(kernel.bindings).keys()], extra: [] };
+    return (loop && this.split(loop)) ?? { parts: [whole], scratch: [] };
+  }
+
+  private step({ kernel, buffers, extra, plan }: Part): Step {
+    const { key, shader, constants, groups } = plan ?? this.plan(kernel);
     const pipeline = this.pipelines.get(key, constants, shader);
+    const launchScalars = kernel.scalars.length - extra.length;
     const words = new Uint32Array(pipeline.params.length);
     const scalars: { word: number; slot: number; dtype: DType }[] = [];
     for (const [word, param] of pipeline.params.entries()) {
@@ -86,8 +89,7 @@ export class Programs {
   }
 
   private plan(kernel: Kernel): Plan {
-    if (!isLoop(kernel) && kernel.kind !== 'matmul') throw new Error(`no ${kernel.kind} kernels yet`);
-    if (kernel.kind === 'matmul') return this.planMatmul(kernel);
+    if (!isLoop(kernel)) return this.planMatmul(kernel as MatmulKernel);
     return kernel.inner === 0 ? this.planMap(kernel) : this.planRows(kernel);
   }
 

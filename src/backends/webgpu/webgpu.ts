@@ -93,16 +93,22 @@ class WebGPUBackend implements Backend {
     };
     const copies: Upload[] = uploads.map(({ buffer, data }) => ({ memory: use(buffer), data }));
     const jobs: Job[] = [];
-    for (const { program, buffers, scalars, label } of launches) {
-      const { steps, scratchBytes } = program as WebGPUProgram;
-      // Released at once: what is submitted later may have it.
-      const scratch = scratchBytes > 0 ? this.pool.allocate(scratchBytes) : undefined;
-      for (const step of steps) {
-        if (step.pipeline.ready) waits.add(step.pipeline.ready);
-        const memories = step.buffers.map((from) => use(from === 'scratch' ? scratch! : buffers[from]!));
-        jobs.push({ step, memories, scalars, label });
+    for (const { program: launched, buffers, scalars, label } of launches) {
+      const program = launched as WebGPUProgram;
+      const scratch: DeviceBuffer[] = [];
+      try {
+        for (const bytes of program.scratch) scratch.push(this.pool.allocate(bytes));
+        for (const step of program.steps) {
+          if (step.pipeline.ready) waits.add(step.pipeline.ready);
+          const memories = step.buffers.map((from) =>
+            use(typeof from === 'number' ? buffers[from]! : scratch[from.scratch]!),
+          );
+          jobs.push({ step, memories, scalars, label });
+        }
+      } finally {
+        // At once: what is submitted later may have it. In this order, so that the next launch gets the same.
+        for (const buffer of scratch.reverse()) this.pool.release(buffer);
       }
-      if (scratch) this.pool.release(scratch);
     }
     const work = { copies, jobs };
     let inCall = true;

@@ -60,5 +60,12 @@ export function strided(of: Operand, base: string, at: (dim: number) => string, 
   return text;
 }
 
+/** The address at the point with the given row-major position, whose coordinates `at` knows. */
+export function pointAddress(of: Operand, position: string, at: (dim: number) => string, rank: number): string {
+  if (of.pattern === 'scalar') return of.offset();
+  if (of.pattern === 'contiguous') return `${of.offset()} + ${position}`;
+  return strided(of, of.offset(), at, 0, rank);
+}
+
 export const block = (head: string, lines: readonly string[]): string =>
   `${head} {\n${lines.map((line) => `  ${line}`).join('\n')}\n}`;

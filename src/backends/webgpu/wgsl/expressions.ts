@@ -148,6 +148,9 @@ function call(module: Module, name: string, ...args: string[]): string {
   return `${name}(${args.join(', ')})`;
 }
 
+/** The text that is true for a NaN. */
+export const nanTest = (module: Module, x: string): string => call(module, 'is_nan', x);
+
 /** Larger or smaller of two values, as all expressions and reductions mean it. */
 export function extremum(module: Module, op: 'max' | 'min', dtype: DType, x: string, y: string): string {
   if (dtype === 'float32') return call(module, `${op}_f32`, x, y);

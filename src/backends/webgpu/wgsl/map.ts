@@ -1,7 +1,7 @@
 import skeleton from '../../../../shaders/map.wgsl';
 import { sizeOf } from '../../../core/shape.ts';
 import { type Kernel, type LoopKernel, strideClass } from '../../../ir/kernel.ts';
-import { block, coordinates, inputOperand, type Operand, outputOperand, strided } from './axes.ts';
+import { block, coordinates, inputOperand, type Operand, outputOperand, pointAddress } from './axes.ts';
 import { Emitter } from './expressions.ts';
 import { Module, type Shader } from './module.ts';
 
@@ -33,11 +33,7 @@ export function mapShader(kernel: LoopKernel, vectors: ReadonlySet<number>): Sha
   const rank = kernel.space.length;
   const wide = vectors.size > 0;
   module.param('steps', (k) => mapSteps(k, vectors));
-  const address = (of: Operand): string => {
-    if (of.pattern === 'scalar') return of.offset();
-    if (of.pattern === 'contiguous') return `${of.offset()} + position`;
-    return strided(of, of.offset(), at, 0, rank);
-  };
+  const address = (of: Operand): string => pointAddress(of, 'position', at, rank);
   // Inputs whose words `compute` has loaded already.
   const given = new Set<number>();
   const emit: Emitter = new Emitter(module, {

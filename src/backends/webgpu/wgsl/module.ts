@@ -1,8 +1,11 @@
 import type { DType } from '../../../core/dtype.ts';
-import type { Input, Kernel, Output } from '../../../ir/kernel.ts';
+import type { Input, Kernel } from '../../../ir/kernel.ts';
 
 /** The types of a word in memory, and their names in WGSL. */
 export type Word = 'f32' | 'i32' | 'u32';
+
+/** What is needed to know of an input or output to read or write its words. */
+type Bound = Pick<Input, 'dtype' | 'binding'>;
 
 export const WORD: Record<DType, Word> = { float32: 'f32', int32: 'i32', uint32: 'u32', bool: 'u32' };
 /** The type of a value in an expression. */
@@ -34,11 +37,14 @@ export class Module {
     readonly kernel: Kernel,
     /** Bindings that are arrays of vectors of four. */
     readonly vectors: ReadonlySet<number> = new Set(),
+    /** Bindings that are memory of the program's own, which is no input or output. */
+    work: readonly number[] = [],
   ) {
     this.bindings = Array.from({ length: kernel.bindings }, () => ({ type: 'u32', access: 'read' }));
     for (const input of kernel.inputs) this.bindings[input.binding]!.type = WORD[input.dtype];
     for (const output of kernel.outputs)
       this.bindings[output.binding] = { type: WORD[output.dtype], access: 'read_write' };
+    for (const binding of work) this.bindings[binding]!.access = 'read_write';
   }
 
   /** The WGSL name of a number that the kernel's sizes decide; `value` may depend on nothing else. */
@@ -62,29 +68,29 @@ export class Module {
     this.functions.set(name, text());
   }
 
-  load(input: Input, address: string): string {
+  load(input: Bound, address: string): string {
     return this.read(input, `buffer${input.binding}[${address}]`);
   }
 
-  store(output: Output, address: string, value: string): string {
+  store(output: Bound, address: string, value: string): string {
     return `buffer${output.binding}[${address}] = ${this.written(output, value)};`;
   }
 
   /** The value of a word of the input's buffer. */
-  read(input: Input, word: string): string {
+  read(input: Bound, word: string): string {
     const type = this.wordOf(input);
     if (input.dtype === 'bool') return type === 'u32' ? `(${word} != 0u)` : `(bitcast<u32>(${word}) != 0u)`;
     return type === WORD[input.dtype] ? word : `bitcast<${WORD[input.dtype]}>(${word})`;
   }
 
   /** The word of the output's buffer that holds a value. */
-  written(output: Output, value: string): string {
+  written(output: Bound, value: string): string {
     const type = this.wordOf(output);
     const word = output.dtype === 'bool' ? `u32(${value})` : value;
     return type === WORD[output.dtype] ? word : `bitcast<${type}>(${word})`;
   }
 
-  wordOf({ binding }: Input | Output): Word {
+  wordOf({ binding }: Bound): Word {
     return this.bindings[binding]!.type;
   }
 

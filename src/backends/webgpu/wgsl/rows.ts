@@ -38,7 +38,8 @@ export function identity({ op, expr: { dtype } }: Reduction): Expr {
   return constant((op === 'max' ? SMALLEST : LARGEST)[dtype], dtype);
 }
 
-function combine(module: Module, { op, expr: { dtype } }: Reduction, a: string, b: string): string {
+/** The text of a reduction's next value. */
+export function combine(module: Module, { op, expr: { dtype } }: Reduction, a: string, b: string): string {
   if (op === 'max' || op === 'min') return extremum(module, op, dtype, a, b);
   if (dtype === 'bool') return `${a} ${op === 'sum' ? '|' : '&'} ${b}`;
   return `${a} ${op === 'sum' ? '+' : '*'} ${b}`;
