@@ -8,6 +8,7 @@ import './methods/install.ts';
 export * from './autograd/index.ts';
 export type { DType, TypedArrays } from './core/dtype.ts';
 export * from './core/errors.ts';
+export type { PrintOptions, PrintSettings } from './core/format.ts';
 export { manualSeed } from './core/random.ts';
 export type { Shape } from './core/shape.ts';
 export * as data from './data/index.ts';

@@ -8,6 +8,8 @@ import { makePlan, type Plan, showPlan } from './plan.ts';
 const PLANS = 256;
 const LONGEST_QUEUE = 4096;
 const LARGEST_QUEUE_BYTES = 2 ** 30;
+/** Nodes of at most so many elements remember them once the host has seen them. */
+const SEEN = 1000;
 
 /** An in-place update since the last flush, to take back if the flush fails. */
 interface Assignment {
@@ -52,6 +54,8 @@ export class Engine {
   private peakBytes = 0;
   /** What the device said of a flush after it was submitted, until somebody awaits. */
   private refused: Error | null = null;
+  /** A status word that was read for printing, for the next await. */
+  private unreported = 0;
 
   constructor(readonly backend: Backend) {}
 
@@ -95,6 +99,7 @@ export class Engine {
     if (node.buffer && node.owned) this.backend.release(node.buffer);
     node.buffer = null;
     node.host = null;
+    node.seen = null;
   }
 
   /** Flushes when the queue has grown past its limits. Only between ops: what an op is recording is not held yet. */
@@ -229,7 +234,11 @@ export class Engine {
     slots.forEach((buffer, i) => {
       if (!kept.has(i)) this.backend.release(buffer);
     });
-    for (const node of externals) if (node.buffer) node.host = null;
+    for (const node of externals) {
+      if (!node.buffer) continue;
+      if (node.host && !this.backend.readSync && node.size <= SEEN) node.seen = node.host;
+      node.host = null;
+    }
   }
 
   /** Holds what may have to be given back until the device has accepted the flush. */
@@ -348,7 +357,26 @@ export class Engine {
   async read(node: Node, offset: number, length: number): Promise<Numbers> {
     // Started before anything is awaited: a read takes its value at the call.
     const found = this.settled(node, (buffer) => this.backend.read(buffer, node.dtype, offset, length));
-    return found === null ? hostElements(node, offset, length) : this.checked(await found);
+    if (found === null) return hostElements(node, offset, length);
+    const data = this.checked(await found);
+    if (!this.backend.readSync && length === node.size && length <= SEEN) node.seen = data.slice();
+    return data;
+  }
+
+  /**
+   * Gives an element of a node by its place, where that takes no waiting and changes nothing: its elements are with the host, or
+   * the device can be read at once. Null where they cannot be had like that.
+   */
+  peek(node: Node): ((place: number) => number) | null {
+    const known = node.host ?? node.seen;
+    if (known) return (place) => known[place]!;
+    const { buffer } = node;
+    if (node.pending || node.error || !buffer || !this.backend.readSync) return null;
+    return (place) => {
+      const { data, status } = this.backend.readSync!(buffer, node.dtype, place, 1);
+      this.unreported ||= status;
+      return data[0]!;
+    };
   }
 
   /** The same at once, where the backend can. */
@@ -378,9 +406,11 @@ export class Engine {
   }
 
   /** Reports what went wrong since the last await. */
-  private check(status: number): void {
+  private check(read: number): void {
     const { refused } = this;
+    const status = this.unreported || read;
     this.refused = null;
+    this.unreported = 0;
     if (refused) throw refused;
     if (status === 0) return;
     const op = this.checks[status - 1] ?? 'an op';

@@ -86,6 +86,8 @@ export class Node {
   /** Elements that were not uploaded yet. */
   host: Numbers | null = null;
   buffer: Buffer | null = null;
+  /** Elements that the host has seen, where they are few: for printing where the device cannot be read at once. */
+  seen: Numbers | null = null;
   error: Error | null = null;
   /** Storage cells, saved values and reads in progress that need the value. */
   holders = 0;

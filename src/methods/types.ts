@@ -1,5 +1,6 @@
 import type * as autograd from '../autograd/methods.ts';
 import type { DType } from '../core/dtype.ts';
+import type { PrintOptions } from '../core/format.ts';
 import type * as ops from '../ops/methods.ts';
 import type { DimOptions, ValuesIndices } from '../ops/reductions.ts';
 import type { Device } from '../tensor/device.ts';
@@ -21,6 +22,8 @@ export interface Overloaded {
   /** The tensor converted to a dtype, or a copy of it on another device. See the function `to`. */
   to(dtype: DType): Tensor;
   to(device: Device): Promise<Tensor>;
+  /** The tensor as PyTorch prints it, read where it is not known yet. See the function `format`. */
+  format(options?: PrintOptions): Promise<string>;
 }
 
 /** Every op that is a method of Tensor, derived from the free functions. */

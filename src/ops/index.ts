@@ -5,6 +5,7 @@ export * from './joins.ts';
 export * from './losses.ts';
 export * from './methods.ts';
 export * from './overloads.ts';
+export { setPrintOptions } from './print.ts';
 export { bernoulli } from './random.ts';
 export {
   type ArgOptions,

@@ -1,3 +1,4 @@
 // Methods whose types `methods/types.ts` writes out, because a mapped type sees only the last overload of a function.
+export { format } from './print.ts';
 export { max, min } from './reductions.ts';
 export { to } from './transfer.ts';

@@ -279,7 +279,11 @@ export class Tensor extends Handle {
     return Number((await this.numbers('item'))[0]);
   }
 
-  /** Shape, dtype and device, for people. */
+  /**
+   * The tensor as PyTorch prints it where its elements are known without waiting; else its shape, dtype and device. What is
+   * pending is not computed for it. What is computed is known on devices that can be read at once (CPU and reference), and on
+   * WebGPU if there are at most 1000 elements that you gave or read before. `format` prints everywhere.
+   */
   override toString(): string {
     const state = this.disposed ? ', disposed' : this.requiresGrad ? ', requiresGrad' : '';
     return `Tensor(shape ${showShape(this.shape)}, ${this.dtype}, ${this.device.name}${state})`;

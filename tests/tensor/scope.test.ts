@@ -164,14 +164,3 @@ describe.each(devices)('scopes on %s', (name) => {
     });
   });
 });
-
-describe.each(devices)('printing on %s', (name) => {
-  it('says shape, dtype, device and state', async () => {
-    const device = await open(name);
-    const x = tl.ones([2, 3], { requiresGrad: true });
-    expect(String(x)).toBe(`Tensor(shape [2, 3], float32, ${name}, requiresGrad)`);
-    x.dispose();
-    expect(`${x}`).toBe(`Tensor(shape [2, 3], float32, ${name}, disposed)`);
-    device.destroy();
-  });
-});
