@@ -13,7 +13,7 @@ export { manualSeed } from './core/random.ts';
 export type { Shape } from './core/shape.ts';
 export * as data from './data/index.ts';
 export { type DeviceName, device, type InitOptions, init } from './init.ts';
-export { explain, type MemoryReport, memory } from './inspect.ts';
+export { type DebugOptions, debug, explain, type MemoryReport, memory } from './inspect.ts';
 export * as nn from './nn/index.ts';
 export * from './ops/index.ts';
 export * as optim from './optim/index.ts';

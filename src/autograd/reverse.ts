@@ -1,5 +1,6 @@
 import { UnsupportedError } from '../core/errors.ts';
 import { sameShape, showShape } from '../core/shape.ts';
+import { during } from '../engine/origin.ts';
 import { add, cast } from '../ops/elementwise.ts';
 import { compose } from '../ops/record.ts';
 import { sumTo } from '../ops/structure.ts';
@@ -77,7 +78,9 @@ export function reverse(
   const gradients = new Map<TapeNode, Tensor>();
   const accumulate = (tape: TapeNode, g: Tensor): void => {
     const known = gradients.get(tape);
-    gradients.set(tape, known ? add(known, g) : g);
+    const sum = known ? add(known, g) : g;
+    sum.node.watched = true;
+    gradients.set(tape, sum);
   };
   withGrad(options.createGraph, () =>
     compose('backward', () => {
@@ -91,13 +94,17 @@ export function reverse(
         if (!tape.rule) continue;
         const needs = tape.parents.map((p) => p !== null && leads(p));
         if (!needs.includes(true)) continue;
-        const out = tape.rule(g, contextOf(tape, g.device, needs));
-        tape.parents.forEach((parent, i) => {
-          const gi = out[i];
-          if (!parent || !gi || !needs[i]) return;
-          const { shape, dtype } = tape.inputs[i]!;
-          const back = sumTo(gi, shape);
-          accumulate(parent, back.dtype === dtype ? back : cast(back, dtype));
+        const incoming = g;
+        const { rule, label, site } = tape;
+        during(label, site, () => {
+          const out = rule(incoming, contextOf(tape, incoming.device, needs));
+          tape.parents.forEach((parent, i) => {
+            const gi = out[i];
+            if (!parent || !gi || !needs[i]) return;
+            const { shape, dtype } = tape.inputs[i]!;
+            const back = sumTo(gi, shape);
+            accumulate(parent, back.dtype === dtype ? back : cast(back, dtype));
+          });
         });
       }
     }),

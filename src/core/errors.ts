@@ -43,6 +43,11 @@ export class UnsupportedError extends TensorloomError {
   override name = 'UnsupportedError';
 }
 
+/** NaN or infinity in the result of an op, found in checked mode (`debug`). */
+export class NumericsError extends TensorloomError {
+  override name = 'NumericsError';
+}
+
 /** Data in a file or a nested array that is malformed. */
 export class FormatError extends TensorloomError {
   override name = 'FormatError';

@@ -1,8 +1,10 @@
 import type { Backend, Buffer, Launch, MemoryUse, Numbers, Readback } from '../backends/backend.ts';
 import { type DType, ELEMENT_BYTES } from '../core/dtype.ts';
 import { IndexError, TensorloomError } from '../core/errors.ts';
+import { Numerics, type Report } from './checks.ts';
 import type { External, Pending } from './fusion.ts';
 import { Node, type NodeSlot, type Operation, resultSize } from './node.ts';
+import { checking, showOrigin, userSite } from './origin.ts';
 import { makePlan, type Plan, showPlan } from './plan.ts';
 
 const PLANS = 256;
@@ -56,6 +58,7 @@ export class Engine {
   private refused: Error | null = null;
   /** A status word that was read for printing, for the next await. */
   private unreported = 0;
+  private readonly numerics = new Numerics(this);
 
   constructor(readonly backend: Backend) {}
 
@@ -76,8 +79,9 @@ export class Engine {
 
   /** The code that a failed index check of the op leaves in the status word. */
   checkCode(op: string): number {
-    const known = this.checks.indexOf(op);
-    return known >= 0 ? known + 1 : this.checks.push(op);
+    const caller = showOrigin({ op, site: userSite() });
+    const known = this.checks.indexOf(caller);
+    return known >= 0 ? known + 1 : this.checks.push(caller);
   }
 
   /** Notes that a slot moved to a new node, so that a failed flush can put it back. */
@@ -116,11 +120,15 @@ export class Engine {
     this.assignments = [];
     if (queue.length > 0) {
       this.counters.flushes++;
-      const nodes = this.wanted(queue);
+      const { fusion } = this;
+      const nodes = this.numerics.guarded(this.wanted(queue), queue);
       const externals: Node[] = [];
       try {
+        // Every result on its own, to look at it.
+        this.fusion = fusion && !checking();
         this.run(nodes, externals, assignments);
       } finally {
+        this.fusion = fusion;
         for (const node of nodes) node.mark = 0;
         for (const node of externals) node.mark = 0;
         this.revert(assignments);
@@ -357,9 +365,10 @@ export class Engine {
   async read(node: Node, offset: number, length: number): Promise<Numbers> {
     // Started before anything is awaited: a read takes its value at the call.
     const found = this.settled(node, (buffer) => this.backend.read(buffer, node.dtype, offset, length));
-    if (found === null) return hostElements(node, offset, length);
-    const data = this.checked(await found);
-    if (!this.backend.readSync && length === node.size && length <= SEEN) node.seen = data.slice();
+    const numerics = this.numerics.take();
+    const data = found === null ? hostElements(node, offset, length) : this.checked(await found);
+    this.raise(await numerics);
+    if (found !== null && !this.backend.readSync && length === node.size && length <= SEEN) node.seen = data.slice();
     return data;
   }
 
@@ -382,7 +391,10 @@ export class Engine {
   /** The same at once, where the backend can. */
   readSync(node: Node, offset: number, length: number): Numbers {
     const found = this.settled(node, (buffer) => this.backend.readSync?.(buffer, node.dtype, offset, length) ?? null);
-    return found === null ? hostElements(node, offset, length) : this.checked(found);
+    const numerics = this.numerics.takeSync();
+    const data = found === null ? hostElements(node, offset, length) : this.checked(found);
+    this.raise(numerics);
+    return data;
   }
 
   /** Computes a node, which may be nobody else's, and starts reading it; null where its elements are still on the host. */
@@ -420,10 +432,17 @@ export class Engine {
     );
   }
 
+  private raise(report: Report | null): void {
+    this.check(report?.status ?? 0);
+    if (report?.error) throw report.error;
+  }
+
   /** Runs what is pending and waits for the device. */
   async sync(): Promise<void> {
     this.flush();
+    const numerics = this.numerics.take();
     this.check(await this.backend.sync());
+    this.raise(await numerics);
   }
 
   memory(): MemoryUse & { readonly peakBytes: number } {

@@ -4,6 +4,7 @@ import { type Shape, sizeOf } from '../core/shape.ts';
 import { type Expr, exprKey, showExpr, walk } from '../ir/expr.ts';
 import type { Access, ReduceOp } from '../ir/kernel.ts';
 import type { Engine } from './engine.ts';
+import { type Origin, originOf } from './origin.ts';
 
 /**
  * The structure of a recorded operation, shared by all nodes that have it. Loads in `expr` count the node's inputs, uniforms
@@ -95,6 +96,10 @@ export class Node {
   uses = 0;
   /** False for memory that came from outside, which is never reused or freed. */
   owned = true;
+  /** The result of an op, and no temporary of one: what checked mode looks at. */
+  watched = false;
+  /** In checked mode, where it comes from. */
+  readonly origin: Origin | null;
   /** During a flush: 1 + place for a pending node, ~ordinal for an external; else 0. */
   mark = 0;
 
@@ -106,6 +111,7 @@ export class Node {
     operation: Operation | null,
   ) {
     this.operation = operation;
+    this.origin = originOf(label);
     if (operation) for (const input of operation.inputs) input.node.uses++;
   }
 

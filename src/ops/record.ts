@@ -10,10 +10,11 @@ import {
   type View,
 } from '../core/shape.ts';
 import { type Node, type NodeInput, type Template, template } from '../engine/node.ts';
+import { checking } from '../engine/origin.ts';
 import { cast, type Expr, load, uniform } from '../ir/expr.ts';
 import type { Access, ReduceOp } from '../ir/kernel.ts';
 import type { Device } from '../tensor/device.ts';
-import { internal } from '../tensor/scope.ts';
+import { internal, tensorsIn } from '../tensor/scope.ts';
 import {
   type GradientContext,
   type GradientRule,
@@ -111,7 +112,7 @@ export interface RecordedOperation {
 }
 
 export function recordNode(device: Device, op: string, dtype: DType, o: RecordedOperation): Node {
-  return device.engine.record(label(op), dtype, {
+  const node = device.engine.record(label(op), dtype, {
     template: o.template,
     space: o.space,
     inner: o.inner ?? 0,
@@ -119,6 +120,8 @@ export function recordNode(device: Device, op: string, dtype: DType, o: Recorded
     inputs: o.inputs,
     scalars: o.scalars ?? [],
   });
+  node.watched = composing === null;
+  return node;
 }
 
 /** An input read at the current point of a space that its shape broadcasts to. */
@@ -149,7 +152,9 @@ export function compose<T>(op: string, fn: () => T): T {
   const before = composing;
   composing ??= op;
   try {
-    return internal(op, fn);
+    const out = internal(op, fn);
+    if (before === null && checking()) for (const x of tensorsIn(out)) x.node.watched = true;
+    return out;
   } finally {
     composing = before;
   }
