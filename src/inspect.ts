@@ -1,7 +1,7 @@
-import { UnsupportedError } from './core/errors.ts';
+import { DeviceError, UnsupportedError } from './core/errors.ts';
 import { currentChecks, setChecks } from './engine/origin.ts';
-import { checkOptions, describe } from './ops/record.ts';
-import { currentDevice, type Device } from './tensor/device.ts';
+import { checkOptions, checkTensor, describe } from './ops/record.ts';
+import { currentDevice, Device } from './tensor/device.ts';
 import { scoped } from './tensor/scope.ts';
 import { type Cell, liveTensors, type Tensor } from './tensor/tensor.ts';
 
@@ -22,6 +22,8 @@ export interface MemoryReport {
 /** Memory of a device, the default one unless given. Before `init` there is none. */
 export function memory(device: Device | null = currentDevice()): MemoryReport {
   if (!device) return { bytes: 0, buffers: 0, pooledBytes: 0, peakBytes: 0, tensors: liveTensors() };
+  if (!(device instanceof Device))
+    throw new DeviceError(`memory: ${describe(device)} is no device; pass what init() or device() gave`);
   const { bytes, buffers, pooledBytes, peakBytes } = device.engine.memory();
   return { bytes, buffers, pooledBytes, peakBytes, tensors: liveTensors() };
 }
@@ -37,7 +39,7 @@ export function memory(device: Device | null = currentDevice()): MemoryReport {
  * ```
  */
 export function explain(tensor: Tensor): string {
-  tensor.alive('explain');
+  checkTensor('explain', tensor);
   const ending = new Map<Cell, number>();
   for (const t of scoped()) if (t !== tensor) ending.set(t.cell, (ending.get(t.cell) ?? 0) + 1);
   const loose = [...ending].filter(([cell, handles]) => handles === cell.handles).map(([cell]) => cell.node);

@@ -1,8 +1,9 @@
+import { isThenable } from '../core/check.ts';
 import { UnsupportedError } from '../core/errors.ts';
 import { showShape } from '../core/shape.ts';
 import { onesLike } from '../ops/creation.ts';
 import { add, cast } from '../ops/elementwise.ts';
-import { checkOptions, compose } from '../ops/record.ts';
+import { checkFunction, checkOptions, checkTensor, compose, describe } from '../ops/record.ts';
 import { contiguous } from '../ops/structure.ts';
 import { internal, keep } from '../tensor/scope.ts';
 import { type Hook, type Leaf, type TapeNode, withGrad } from '../tensor/tape.ts';
@@ -77,7 +78,7 @@ export function gradientsOrNull(
 ): (Tensor | null)[] {
   const { createGraph = false, retainGraph = createGraph } = options;
   for (const x of inputs) {
-    x.alive(op);
+    checkTensor(op, x);
     if (!x.tape)
       throw new UnsupportedError(
         `${op}: an input of shape ${showShape(x.shape)} does not require a gradient; set requiresGrad on it before the ops`,
@@ -102,6 +103,11 @@ export function gradientsOrNull(
 
 function gradOf(outputs: readonly Tensor[], inputs: readonly Tensor[], options: GradOptions): Tensor[] {
   checkOptions('grad', options, ['gradOutputs', 'retainGraph', 'createGraph', 'allowUnused']);
+  for (const list of [outputs, inputs])
+    if (!Array.isArray(list))
+      throw new UnsupportedError(
+        `grad: expected arrays of outputs and of inputs, got ${describe(list)}; call grad([y], [x]), or grad(fn)`,
+      );
   return internal('grad', () => {
     const found = gradientsOrNull('grad', outputs, inputs, options);
     return inputs.map((x, i) => {
@@ -135,10 +141,10 @@ export function grad(outputs: readonly Tensor[], inputs: readonly Tensor[], opti
 export function grad<Args extends readonly Tensor[]>(fn: ScalarFunction<Args>): (...args: Args) => Gradients<Args>;
 export function grad<Args extends readonly Tensor[]>(
   first: readonly Tensor[] | ScalarFunction<Args>,
-  inputs: readonly Tensor[] = [],
+  inputs?: readonly Tensor[],
   options: GradOptions = {},
 ): Tensor[] | ((...args: Args) => Gradients<Args>) {
-  if (typeof first !== 'function') return gradOf(first, inputs, options);
+  if (typeof first !== 'function') return gradOf(first, inputs as readonly Tensor[], options);
   return (...args) => valueAndGrad(first)(...args).grads;
 }
 
@@ -146,11 +152,13 @@ export function grad<Args extends readonly Tensor[]>(
 export function valueAndGrad<Args extends readonly Tensor[]>(
   fn: ScalarFunction<Args>,
 ): (...args: Args) => { value: Tensor; grads: Gradients<Args> } {
+  checkFunction('valueAndGrad', fn);
   return (...args) =>
     internal('valueAndGrad', () =>
       withGrad(true, () => {
         // Watched under handles of their own, so that the caller's tensors stay as they are.
         const watched = args.map((x) => {
+          checkTensor('valueAndGrad', x);
           const w = new Tensor(x.device, x.cell, x.view, null);
           w.requiresGrad = true;
           return w;
@@ -164,25 +172,34 @@ export function valueAndGrad<Args extends readonly Tensor[]>(
 
 /** The same value without its history (`torch.Tensor.detach`): shares the storage. */
 export function detach(x: Tensor): Tensor {
-  x.alive('detach');
+  checkTensor('detach', x);
   return new Tensor(x.device, x.cell, x.view, null);
 }
 
 /** Runs a function without recording its ops for `backward` (`torch.no_grad`). */
 export function noGrad<T>(fn: () => T): T {
-  return withGrad(false, fn);
+  checkFunction('noGrad', fn);
+  const out = withGrad(false, fn);
+  if (isThenable(out)) {
+    out.then(undefined, () => undefined);
+    throw new UnsupportedError(
+      'noGrad: the function returned a promise, but recording goes on when the function returns; await outside it, and wrap the synchronous parts',
+    );
+  }
+  return out;
 }
 
 /** Makes a tensor that is no leaf keep its gradient in `.grad` (`torch.Tensor.retain_grad`). */
 export function retainGrad(x: Tensor): void {
-  x.alive('retainGrad');
+  checkTensor('retainGrad', x);
   if (!x.tape) throw new UnsupportedError('retainGrad: the tensor requires no gradient; nothing will flow to it');
   x.tape.leaf ??= { grad: null };
 }
 
 /** Calls a function with the gradient of a tensor whenever a pass reaches it; what it returns replaces the gradient. Gives a function that removes it. */
 export function registerHook(x: Tensor, hook: Hook): () => void {
-  x.alive('registerHook');
+  checkTensor('registerHook', x);
+  checkFunction('registerHook', hook);
   const tape = x.tape;
   if (!tape) throw new UnsupportedError('registerHook: the tensor requires no gradient; nothing will flow to it');
   tape.hooks ??= [];

@@ -1,8 +1,8 @@
-import { UnsupportedError } from '../core/errors.ts';
+import { ShapeError, UnsupportedError } from '../core/errors.ts';
 import { sameShape, showShape } from '../core/shape.ts';
 import { during } from '../engine/origin.ts';
 import { add, cast } from '../ops/elementwise.ts';
-import { compose } from '../ops/record.ts';
+import { checkTensor, compose } from '../ops/record.ts';
 import { sumTo } from '../ops/structure.ts';
 import type { Device } from '../tensor/device.ts';
 import { type GradientContext, type Saved, type TapeNode, withGrad } from '../tensor/tape.ts';
@@ -89,7 +89,7 @@ export function reverse(
         let g = gradients.get(tape);
         if (!g) continue;
         gradients.delete(tape);
-        for (const hook of tape.hooks ?? []) g = hook(g) ?? g;
+        for (const hook of tape.hooks ?? []) g = hooked(g, hook(g));
         if (tape.leaf || options.targets?.has(tape)) arrive(tape, g);
         if (!tape.rule) continue;
         const needs = tape.parents.map((p) => p !== null && leads(p));
@@ -112,15 +112,26 @@ export function reverse(
   if (!options.retainGraph) for (const tape of visit) tape.forget();
 }
 
+/** The gradient after a hook saw it: what the hook gave, if that can stand for it. */
+function hooked(g: Tensor, given: Tensor | undefined): Tensor {
+  if (given === undefined || given === null) return g;
+  checkTensor('registerHook', given);
+  if (!sameShape(given.shape, g.shape))
+    throw new ShapeError(
+      `registerHook: the hook gave a tensor of shape ${showShape(given.shape)} for a gradient of shape ${showShape(g.shape)}; they must be equal`,
+    );
+  return given;
+}
+
 /** Checks the gradient a user starts from, or makes the 1 of a scalar. */
 export function seedOf(op: string, output: Tensor, gradient: Tensor | undefined, one: (like: Tensor) => Tensor): Seed {
-  output.alive(op);
+  checkTensor(op, output);
   if (!output.tape)
     throw new UnsupportedError(
       `${op}: the tensor of shape ${showShape(output.shape)} depends on nothing that requires a gradient; set requiresGrad on a leaf before computing it`,
     );
-  if (gradient) {
-    gradient.alive(op);
+  if (gradient !== undefined) {
+    checkTensor(op, gradient);
     if (!sameShape(gradient.shape, output.shape))
       throw new UnsupportedError(
         `${op}: the gradient has shape ${showShape(gradient.shape)}, the output ${showShape(output.shape)}; they must be equal`,
