@@ -78,9 +78,8 @@ function flattenData(data: NestedNumbers): { shape: number[]; flat: number[]; bo
           `tensor: ragged data: element ${path || '(all)'} ${depth === shape.length ? 'is an array' : `has length ${x.length}`} where the first ` +
             `has ${depth === shape.length ? 'a number' : `length ${shape[depth]}`}; make all rows equally long`,
         );
-      x.forEach((y, i) => {
-        go(y, depth + 1, `${path}[${i}]`);
-      });
+      // Holes are visited, too.
+      for (let i = 0; i < x.length; i++) go(x[i]!, depth + 1, `${path}[${i}]`);
       return;
     }
     if (depth < shape.length)
