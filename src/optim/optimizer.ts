@@ -182,8 +182,6 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
   /**
    * One update from the gradients in the parameters' `.grad`; parameters without one are skipped
    * (`torch.optim.Optimizer.step`).
-   *
-   * @throws ShapeError when a gradient has not the shape of its parameter.
    */
   step(): void {
     this.apply('step', (p) => p.grad);
@@ -354,10 +352,6 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
 
   private change(p: Tensor, g: Tensor, options: Settings<O>): Change<Slot> {
     g.alive(`${this.name}.step`);
-    if (!sameShape(g.shape, p.shape))
-      throw new ShapeError(
-        `${this.name}.step: a parameter of shape ${showShape(p.shape)} has a gradient of shape ${showShape(g.shape)}; they must be equal`,
-      );
     const slots = this.slots(options);
     const known = this.states.get(p);
     const usable = known !== undefined && slots.every((slot) => known[slot] && hasValue(known[slot].node));
