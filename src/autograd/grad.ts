@@ -1,4 +1,4 @@
-import { isThenable } from '../core/check.ts';
+import { isThenable, type Synchronous } from '../core/check.ts';
 import { UnsupportedError } from '../core/errors.ts';
 import { showShape } from '../core/shape.ts';
 import { onesLike } from '../ops/creation.ts';
@@ -177,7 +177,7 @@ export function detach(x: Tensor): Tensor {
 }
 
 /** Runs a function without recording its ops for `backward` (`torch.no_grad`). */
-export function noGrad<T>(fn: () => T): T {
+export function noGrad<T>(fn: (() => T) & Synchronous<T>): T {
   checkFunction('noGrad', fn);
   const out = withGrad(false, fn);
   if (isThenable(out)) {

@@ -31,5 +31,16 @@ export function checkFlag(op: string, name: string, value: unknown): void {
     throw new UnsupportedError(`${op}: ${name} is ${describe(value)}, but it must be true or false`);
 }
 
+/**
+ * What a function must give that cannot be async: anything but a promise. Stands beside its type in a signature.
+ *
+ * @inline
+ */
+export type Synchronous<T> = [T] extends [never]
+  ? unknown
+  : [T] extends [PromiseLike<unknown>]
+    ? 'this function cannot be async: await outside it'
+    : unknown;
+
 export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';

@@ -1,4 +1,4 @@
-import { checkFunction, describe, isThenable } from '../core/check.ts';
+import { checkFunction, describe, isThenable, type Synchronous } from '../core/check.ts';
 import { ensureDisposeSymbol } from '../core/dispose.ts';
 import { DisposedError, UnsupportedError } from '../core/errors.ts';
 import { flushAll } from './device.ts';
@@ -125,7 +125,7 @@ function enter<T>(name: string, flushes: boolean, fn: () => T): T {
  * const y = tl.tidy(() => tl.tensor([1, 2, 3]).mul(2).sum());
  * ```
  */
-export function tidy<T>(fn: () => T): T {
+export function tidy<T>(fn: (() => T) & Synchronous<T>): T {
   return enter('tidy', true, fn);
 }
 
@@ -167,7 +167,7 @@ export class Scope implements Disposable {
   private ended = false;
 
   /** Runs a function; the tensors it returns belong to this scope, the others are disposed. */
-  run<T>(fn: () => T): T {
+  run<T>(fn: (() => T) & Synchronous<T>): T {
     this.alive('run');
     const out = enter('scope().run', true, fn);
     for (const t of tensorsIn(out)) this.track(t);

@@ -57,10 +57,10 @@ describe.each(devices)('scopes on %s', (name) => {
   it('refuses promises and handles their rejection', async () => {
     await clean(device, async () => {
       expect(() =>
-        tl.tidy(async () => {
+        tl.tidy((async () => {
           tl.tensor([1]);
           throw new Error('inside');
-        }),
+        }) as () => never),
       ).toThrow(tl.UnsupportedError);
       await new Promise((r) => setTimeout(r, 5));
     });
