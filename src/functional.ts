@@ -7,7 +7,7 @@ export * from './autograd/index.ts';
 export * from './core/errors.ts';
 export { manualSeed } from './core/random.ts';
 export { device, init } from './init.ts';
-export { explain, memory } from './inspect.ts';
+export { debug, explain, memory } from './inspect.ts';
 export * as linalg from './linalg.ts';
 export * from './ops/index.ts';
 export { setDefaultDevice } from './tensor/device.ts';

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BAD_CALLS } from './bad-calls.ts';
 import { devices } from './setup/devices.ts';
 import { clean, open, tl } from './setup/open.ts';
 
@@ -236,6 +237,23 @@ describe.each(devices)('bad input on %s', (name) => {
       expect(thrown).toBeInstanceOf(tl.TensorloomError);
       expect((thrown as Error).message).toMatch(says);
     }),
+  );
+
+  it.each(BAD_CALLS.map((call) => ({ ...call, name: String(call.run).replace(/\s+/g, ' ') })))(
+    '$name',
+    ({ run, error, says }) =>
+      clean(device, () => {
+        let thrown: unknown;
+        try {
+          tl.tidy(() => {
+            run();
+          });
+        } catch (e) {
+          thrown = e;
+        }
+        expect(thrown).toBeInstanceOf(error);
+        expect((thrown as Error).message).toMatch(says);
+      }),
   );
 
   it('a disposed tensor', () =>

@@ -1,8 +1,9 @@
+import { isThenable, type Synchronous } from '../core/check.ts';
 import { UnsupportedError } from '../core/errors.ts';
 import { showShape } from '../core/shape.ts';
 import { onesLike, zerosLike } from '../ops/creation.ts';
 import { add } from '../ops/elementwise.ts';
-import { checkOptions } from '../ops/record.ts';
+import { checkFunction, checkOptions, checkTensor, describe } from '../ops/record.ts';
 import { contiguous } from '../ops/structure.ts';
 import { internal, keep } from '../tensor/scope.ts';
 import { type Hook, type Leaf, withGrad } from '../tensor/tape.ts';
@@ -79,7 +80,7 @@ export function gradientsOrNull(
 ): (Tensor | null)[] {
   const { createGraph = false, retainGraph = createGraph } = options;
   for (const x of inputs) {
-    x.alive(op);
+    checkTensor(op, x);
     if (!x.tape)
       throw new UnsupportedError(
         `${op}: an input of shape ${showShape(x.shape)} does not require a gradient; set requiresGrad on it before the ops`,
@@ -102,6 +103,11 @@ export function gradientsOrNull(
 /** @internal `grad` of tensors. */
 export function gradOf(outputs: readonly Tensor[], inputs: readonly Tensor[], options: GradOptions): Tensor[] {
   checkOptions('grad', options, ['gradOutputs', 'retainGraph', 'createGraph', 'allowUnused']);
+  for (const list of [outputs, inputs])
+    if (!Array.isArray(list))
+      throw new UnsupportedError(
+        `grad: expected arrays of outputs and of inputs, got ${describe(list)}; call grad([y], [x]), or grad(fn)`,
+      );
   return internal('grad', () => {
     const found = gradientsOrNull('grad', outputs, inputs, options);
     return inputs.map((x, i) => {
@@ -117,13 +123,21 @@ export function gradOf(outputs: readonly Tensor[], inputs: readonly Tensor[], op
 
 /** The same value without its history (`torch.Tensor.detach`): shares the storage. */
 export function detach(x: Tensor): Tensor {
-  x.alive('detach');
+  checkTensor('detach', x);
   return new Tensor(x.device, x.cell, x.view, null);
 }
 
 /** Runs a function without recording its ops for `backward` (`torch.no_grad`). */
-export function noGrad<T>(fn: () => T): T {
-  return withGrad(false, fn);
+export function noGrad<T>(fn: (() => T) & Synchronous<T>): T {
+  checkFunction('noGrad', fn);
+  const out = withGrad(false, fn);
+  if (isThenable(out)) {
+    out.then(undefined, () => undefined);
+    throw new UnsupportedError(
+      'noGrad: the function returned a promise, but recording goes on when the function returns; await outside it, and wrap the synchronous parts',
+    );
+  }
+  return out;
 }
 
 /**
@@ -132,7 +146,7 @@ export function noGrad<T>(fn: () => T): T {
  * @throws UnsupportedError when the tensor requires no gradient.
  */
 export function retainGrad(x: Tensor): void {
-  x.alive('retainGrad');
+  checkTensor('retainGrad', x);
   if (!x.tape) throw new UnsupportedError('retainGrad: the tensor requires no gradient; nothing will flow to it');
   x.tape.leaf ??= { grad: null };
 }
@@ -154,7 +168,8 @@ export function retainGrad(x: Tensor): void {
  * ```
  */
 export function registerHook(x: Tensor, hook: Hook): () => void {
-  x.alive('registerHook');
+  checkTensor('registerHook', x);
+  checkFunction('registerHook', hook);
   const tape = x.tape;
   if (!tape) throw new UnsupportedError('registerHook: the tensor requires no gradient; nothing will flow to it');
   tape.hooks ??= [];

@@ -1,7 +1,8 @@
 import { ShapeError, UnsupportedError } from '../core/errors.ts';
 import { sameShape, showShape } from '../core/shape.ts';
+import { during } from '../engine/origin.ts';
 import { add, cast } from '../ops/elementwise.ts';
-import { compose, describe } from '../ops/record.ts';
+import { checkTensor, compose, describe } from '../ops/record.ts';
 import { sumTo } from '../ops/structure.ts';
 import type { Device } from '../tensor/device.ts';
 import { type GradientContext, type Saved, type TapeNode, withGrad } from '../tensor/tape.ts';
@@ -93,7 +94,9 @@ export function reverse(seeds: readonly Seed[], options: ReverseOptions): Map<Ta
   const gradients = new Map<TapeNode, Tensor>();
   const accumulate = (tape: TapeNode, g: Tensor): void => {
     const known = gradients.get(tape);
-    gradients.set(tape, known ? add(known, g) : g);
+    const sum = known ? add(known, g) : g;
+    sum.node.watched = true;
+    gradients.set(tape, sum);
   };
   const arrived = withGrad(options.createGraph, () =>
     compose('backward', () => {
@@ -108,13 +111,17 @@ export function reverse(seeds: readonly Seed[], options: ReverseOptions): Map<Ta
         if (!tape.rule) continue;
         const needs = tape.parents.map((p) => p !== null && leads(p));
         if (!needs.includes(true)) continue;
-        const out = tape.rule(g, contextOf(tape, g.device, needs));
-        tape.parents.forEach((parent, i) => {
-          const gi = out[i];
-          if (!parent || !gi || !needs[i]) return;
-          const { shape, dtype } = tape.inputs[i]!;
-          const back = sumTo(gi, shape);
-          accumulate(parent, back.dtype === dtype ? back : cast(back, dtype));
+        const incoming = g;
+        const { rule, label, site } = tape;
+        during(label, site, () => {
+          const out = rule(incoming, contextOf(tape, incoming.device, needs));
+          tape.parents.forEach((parent, i) => {
+            const gi = out[i];
+            if (!parent || !gi || !needs[i]) return;
+            const { shape, dtype } = tape.inputs[i]!;
+            const back = sumTo(gi, shape);
+            accumulate(parent, back.dtype === dtype ? back : cast(back, dtype));
+          });
         });
       }
       return found;
@@ -126,13 +133,13 @@ export function reverse(seeds: readonly Seed[], options: ReverseOptions): Map<Ta
 
 /** Checks the gradient a user starts from, or makes the 1 of a scalar. */
 export function seedOf(op: string, output: Tensor, gradient: Tensor | undefined, one: (like: Tensor) => Tensor): Seed {
-  output.alive(op);
+  checkTensor(op, output);
   if (!output.tape)
     throw new UnsupportedError(
       `${op}: the tensor of shape ${showShape(output.shape)} depends on nothing that requires a gradient; set requiresGrad on a leaf before computing it`,
     );
-  if (gradient) {
-    gradient.alive(op);
+  if (gradient !== undefined) {
+    checkTensor(op, gradient);
     if (!sameShape(gradient.shape, output.shape))
       throw new UnsupportedError(
         `${op}: the gradient has shape ${showShape(gradient.shape)}, the output ${showShape(output.shape)}; they must be equal`,

@@ -16,6 +16,16 @@ export const ELEMENT_BYTES = 4;
 
 const RANK: Record<DType, number> = { bool: 0, uint32: 1, int32: 1, float32: 2 };
 
+/** The least and the greatest number that an integer dtype holds; null for the others. */
+export const integerRange = (dtype: DType): readonly [number, number] | null =>
+  dtype === 'int32' ? [-(2 ** 31), 2 ** 31 - 1] : dtype === 'uint32' ? [0, 2 ** 32 - 1] : null;
+
+/** Whether a dtype can hold a number, which loses its fraction on the way to an integer. */
+export function canHold(dtype: DType, x: number): boolean {
+  const range = integerRange(dtype);
+  return range === null || (Math.trunc(x) >= range[0] && Math.trunc(x) <= range[1]);
+}
+
 export const isFloating = (dtype: DType): boolean => dtype === 'float32';
 export const isDType = (value: unknown): value is DType => typeof value === 'string' && Object.hasOwn(RANK, value);
 

@@ -1,4 +1,5 @@
-import { IndexError, ShapeError } from './errors.ts';
+import { describe } from './check.ts';
+import { IndexError, ShapeError, UnsupportedError } from './errors.ts';
 
 /** Sizes of the dimensions, the outermost first; `[]` is a scalar. */
 export type Shape = readonly number[];
@@ -76,14 +77,20 @@ export function broadcastView(view: View, shape: Shape): View {
 
 /** The dim as 0 … rank-1, or an IndexError. A scalar takes 0 and -1, as in PyTorch. */
 export function normalizeDim(op: string, dim: number, rank: number): number {
+  if (typeof rank !== 'number' || Number.isNaN(rank))
+    throw new UnsupportedError(`${op}: expected a tensor; make one with tensor()`);
   const n = Math.max(rank, 1);
   if (!Number.isInteger(dim) || dim < -n || dim >= n)
-    throw new IndexError(`${op}: dim ${dim} is out of range for a tensor of ${rank} dimensions; use ${-n} to ${n - 1}`);
+    throw new IndexError(
+      `${op}: dim ${typeof dim === 'number' ? dim : describe(dim)} is out of range for a tensor of ${rank} dimensions; use ${-n} to ${n - 1}`,
+    );
   return dim < 0 ? dim + n : dim;
 }
 
 /** Several dims, normalized, without repeats, ascending; all of them when none are given. */
 export function normalizeDims(op: string, dims: number | readonly number[] | undefined | null, rank: number): number[] {
+  if (dims !== undefined && dims !== null && typeof dims !== 'number' && !Array.isArray(dims))
+    throw new IndexError(`${op}: ${describe(dims)} names no dims; give a number or an array of numbers`);
   if (dims === undefined || dims === null || (typeof dims !== 'number' && dims.length === 0))
     return Array.from({ length: rank }, (_, i) => i);
   const list = (typeof dims === 'number' ? [dims] : dims).map((d) => normalizeDim(op, d, rank));
@@ -124,8 +131,15 @@ export function reshapeView(view: View, shape: Shape): View | null {
   return { shape, strides, offset: view.offset };
 }
 
+/** A ShapeError for what is no list of sizes or dims at all. */
+export function checkSizes(op: string, sizes: Shape): void {
+  if (!Array.isArray(sizes))
+    throw new ShapeError(`${op}: expected an array of numbers, such as [2, 3], got ${describe(sizes)}`);
+}
+
 /** Checks a shape given by a user. */
 export function checkShape(op: string, shape: Shape): void {
+  checkSizes(op, shape);
   for (const d of shape)
     if (!Number.isInteger(d) || d < 0)
       throw new ShapeError(`${op}: ${showShape(shape)} is no shape: sizes are whole numbers of at least 0`);

@@ -223,6 +223,10 @@ export class TensorDataset<B extends Batch = XY> extends Dataset<B> {
   constructor(fields: { readonly [K in keyof B]: Rows });
   constructor(first: Rows | { readonly [K in keyof B]: Rows }, y?: Rows) {
     super();
+    if (typeof first !== 'object' || first === null)
+      throw new FormatError(
+        `TensorDataset: ${describe(first)} are no samples; give inputs and targets as tensors or arrays, or an object of them`,
+      );
     const named = isRows(first) ? { x: first, ...(y !== undefined && { y }) } : first;
     this.fields = Object.entries<Rows>(named as Readonly<Record<string, Rows>>).map(([name, rows]) => [
       name,

@@ -1,6 +1,6 @@
 import { UnsupportedError } from '../core/errors.ts';
 import { hostRandom } from '../core/random.ts';
-import { checkOptions, describe } from '../ops/record.ts';
+import { checkFlag, checkFunction, checkOptions, describe } from '../ops/record.ts';
 import type { Device } from '../tensor/device.ts';
 import { Loan } from '../tensor/scope.ts';
 import { type Batch, Dataset, type Sample, type XY } from './dataset.ts';
@@ -62,6 +62,9 @@ export class DataLoader<B extends Batch = XY> implements AsyncIterable<B> {
       throw new UnsupportedError(
         `DataLoader: batchSize is ${describe(batchSize)}, but it must be a whole number of at least 1`,
       );
+    checkFlag('DataLoader', 'shuffle', options.shuffle);
+    checkFlag('DataLoader', 'dropLast', options.dropLast);
+    if (options.collate !== undefined) checkFunction('DataLoader', options.collate);
     this.batchSize = batchSize;
     this.options = options;
   }

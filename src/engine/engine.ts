@@ -1,13 +1,17 @@
 import type { Backend, Buffer, Launch, MemoryUse, Numbers, Readback } from '../backends/backend.ts';
 import { type DType, ELEMENT_BYTES } from '../core/dtype.ts';
 import { IndexError, NumericsError, TensorloomError } from '../core/errors.ts';
+import { Numerics, type Report } from './checks.ts';
 import type { External, Pending } from './fusion.ts';
 import { Node, type NodeSlot, type Operation } from './node.ts';
+import { checking, showOrigin, userSite } from './origin.ts';
 import { makePlan, type Plan, showPlan } from './plan.ts';
 
 const PLANS = 256;
 const LONGEST_QUEUE = 4096;
 const LARGEST_QUEUE_BYTES = 2 ** 30;
+/** Nodes of at most so many elements remember them once the host has seen them. */
+const SEEN = 1000;
 
 /** An in-place update since the last flush, to take back if the flush fails. */
 interface Assignment {
@@ -71,6 +75,9 @@ export class Engine {
   private peakBytes = 0;
   /** What the device said of a flush after it was submitted, until somebody awaits. */
   private refused: Error | null = null;
+  /** A status word that was read for printing, for the next await. */
+  private unreported = 0;
+  private readonly numerics = new Numerics(this);
 
   constructor(readonly backend: Backend) {}
 
@@ -91,8 +98,9 @@ export class Engine {
 
   /** The code that a failed check of the op leaves in the status word. */
   checkCode(op: string, failure: Failure = 'index'): number {
-    const known = this.checks.findIndex((c) => c.op === op && c.failure === failure);
-    return known >= 0 ? known + 1 : this.checks.push({ op, failure });
+    const caller = showOrigin({ op, site: userSite() });
+    const known = this.checks.findIndex((c) => c.op === caller && c.failure === failure);
+    return known >= 0 ? known + 1 : this.checks.push({ op: caller, failure });
   }
 
   /** Notes that a slot moved to a new node, so that a failed flush can put it back. */
@@ -114,6 +122,7 @@ export class Engine {
     if (node.buffer && node.owned) this.backend.release(node.buffer);
     node.buffer = null;
     node.host = null;
+    node.seen = null;
   }
 
   /** Flushes when the queue has grown past its limits. Only between ops: what an op is recording is not held yet. */
@@ -130,11 +139,15 @@ export class Engine {
     this.assignments = [];
     if (queue.length > 0) {
       this.counters.flushes++;
-      const nodes = this.wanted(queue);
+      const { fusion } = this;
+      const nodes = this.numerics.guarded(this.wanted(queue), queue);
       const externals: Node[] = [];
       try {
+        // Every result on its own, to look at it.
+        this.fusion = fusion && !checking();
         this.run(nodes, externals, assignments);
       } finally {
+        this.fusion = fusion;
         for (const node of nodes) node.mark = 0;
         for (const node of externals) node.mark = 0;
         this.revert(assignments);
@@ -248,7 +261,11 @@ export class Engine {
     slots.forEach((buffer, i) => {
       if (!kept.has(i)) this.backend.release(buffer);
     });
-    for (const node of externals) if (node.buffer) node.host = null;
+    for (const node of externals) {
+      if (!node.buffer) continue;
+      if (node.host && !this.backend.readSync && node.size <= SEEN) node.seen = node.host;
+      node.host = null;
+    }
   }
 
   /** Holds what may have to be given back until the device has accepted the flush. */
@@ -367,13 +384,36 @@ export class Engine {
   async read(node: Node, offset: number, length: number): Promise<Numbers> {
     // Started before anything is awaited: a read takes its value at the call.
     const found = this.settled(node, (buffer) => this.backend.read(buffer, node.dtype, offset, length));
-    return found === null ? hostElements(node, offset, length) : this.checked(await found);
+    const numerics = this.numerics.take();
+    const data = found === null ? hostElements(node, offset, length) : this.checked(await found);
+    this.raise(await numerics);
+    if (found !== null && !this.backend.readSync && length === node.size && length <= SEEN) node.seen = data.slice();
+    return data;
+  }
+
+  /**
+   * Gives an element of a node by its place, where that takes no waiting and changes nothing: its elements are with the host, or
+   * the device can be read at once. Null where they cannot be had like that.
+   */
+  peek(node: Node): ((place: number) => number) | null {
+    const known = node.host ?? node.seen;
+    if (known) return (place) => known[place]!;
+    const { buffer } = node;
+    if (node.pending || node.error || !buffer || !this.backend.readSync) return null;
+    return (place) => {
+      const { data, status } = this.backend.readSync!(buffer, node.dtype, place, 1);
+      this.unreported ||= status;
+      return data[0]!;
+    };
   }
 
   /** The same at once, where the backend can. */
   readSync(node: Node, offset: number, length: number): Numbers {
     const found = this.settled(node, (buffer) => this.backend.readSync?.(buffer, node.dtype, offset, length) ?? null);
-    return found === null ? hostElements(node, offset, length) : this.checked(found);
+    const numerics = this.numerics.takeSync();
+    const data = found === null ? hostElements(node, offset, length) : this.checked(found);
+    this.raise(numerics);
+    return data;
   }
 
   /** Computes a node, which may be nobody else's, and starts reading it; null where its elements are still on the host. */
@@ -397,19 +437,28 @@ export class Engine {
   }
 
   /** Reports what went wrong since the last await. */
-  private check(status: number): void {
+  private check(read: number): void {
     const { refused } = this;
+    const status = this.unreported || read;
     this.refused = null;
+    this.unreported = 0;
     if (refused) throw refused;
     if (status === 0) return;
     const { op, failure } = this.checks[status - 1] ?? { op: 'an op', failure: 'index' };
     throw FAILURES[failure](op);
   }
 
+  private raise(report: Report | null): void {
+    this.check(report?.status ?? 0);
+    if (report?.error) throw report.error;
+  }
+
   /** Runs what is pending and waits for the device. */
   async sync(): Promise<void> {
     this.flush();
+    const numerics = this.numerics.take();
     this.check(await this.backend.sync());
+    this.raise(await numerics);
   }
 
   memory(): MemoryUse & { readonly peakBytes: number } {

@@ -4,6 +4,7 @@ import type { Shape } from '../core/shape.ts';
 import { type Expr, exprKey, showExpr, walk } from '../ir/expr.ts';
 import type { Access, BoundaryKernel, DenseAlgorithm, ScatterOp } from '../ir/kernel.ts';
 import type { Engine } from './engine.ts';
+import { type Origin, originOf } from './origin.ts';
 
 /**
  * The structure of a recorded operation, shared by all nodes that have it. Loads in `expr` count the node's inputs, uniforms
@@ -104,6 +105,8 @@ export class Node {
   /** Elements that were not uploaded yet. */
   host: Numbers | null = null;
   buffer: Buffer | null = null;
+  /** Elements that the host has seen, where they are few: for printing where the device cannot be read at once. */
+  seen: Numbers | null = null;
   error: Error | null = null;
   /** Storage cells, saved values and reads in progress that need the value. */
   holders = 0;
@@ -111,6 +114,10 @@ export class Node {
   uses = 0;
   /** False for memory that came from outside, which is never reused or freed. */
   owned = true;
+  /** The result of an op, and no temporary of one: what checked mode looks at. */
+  watched = false;
+  /** In checked mode, where it comes from. */
+  readonly origin: Origin | null;
   /** During a flush: 1 + place for a pending node, ~ordinal for an external; else 0. */
   mark = 0;
 
@@ -122,6 +129,7 @@ export class Node {
     operation: Operation | null,
   ) {
     this.operation = operation;
+    this.origin = originOf(label);
     if (operation) for (const input of operation.inputs) input.node.uses++;
   }
 

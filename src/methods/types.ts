@@ -1,5 +1,6 @@
 import type * as autograd from '../autograd/methods.ts';
 import type { DType } from '../core/dtype.ts';
+import type { PrintOptions } from '../core/format.ts';
 import type { UniqueOptions, UniqueValues } from '../ops/masks.ts';
 import type * as ops from '../ops/methods.ts';
 import type { DimOptions, ValuesIndices } from '../ops/reductions.ts';
@@ -28,6 +29,8 @@ export interface Overloaded {
   /** The distinct elements in ascending order. See the function `unique`. */
   unique(): Promise<Tensor>;
   unique(options: UniqueOptions): Promise<UniqueValues>;
+  /** The tensor as PyTorch prints it, read where it is not known yet. See the function `format`. */
+  format(options?: PrintOptions): Promise<string>;
 }
 
 /** Every op that is a method of Tensor, derived from the free functions. */

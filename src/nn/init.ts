@@ -8,12 +8,12 @@ import { showShape, sizeOf } from '../core/shape.ts';
 import { assign_ } from '../ops/assign.ts';
 import { rand, randn } from '../ops/creation.ts';
 import { add, mul } from '../ops/elementwise.ts';
-import { checkOptions } from '../ops/record.ts';
+import { checkOptions, checkTensor } from '../ops/record.ts';
 import { internal } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 function set(op: string, x: Tensor, value: () => Tensor | number): Tensor {
-  x.alive(op);
+  checkTensor(op, x);
   return internal(op, () => noGrad(() => assign_(x, value())));
 }
 

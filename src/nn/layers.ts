@@ -3,7 +3,7 @@ import { showShape } from '../core/shape.ts';
 import { zeros } from '../ops/creation.ts';
 import { relu, sigmoid, tanh } from '../ops/elementwise.ts';
 import { linear } from '../ops/matmul.ts';
-import { checkOptions, describe } from '../ops/record.ts';
+import { checkOptions, checkTensor, describe } from '../ops/record.ts';
 import { logSoftmax, softmax } from '../ops/reductions.ts';
 import { flatten } from '../ops/structure.ts';
 import type { Device } from '../tensor/device.ts';
@@ -55,6 +55,7 @@ export class Linear extends Module {
   }
 
   override forward(x: Tensor): Tensor {
+    checkTensor('Linear', x);
     if (x.shape[x.ndim - 1] !== this.inFeatures)
       throw new ShapeError(
         `Linear: the input ${showShape(x.shape)} must end in ${this.inFeatures}, the layer's number of inputs; its weight is ${showShape(this.weight.shape)}`,

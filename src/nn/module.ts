@@ -4,7 +4,7 @@ import { type Shape, sameShape, showShape } from '../core/shape.ts';
 import type { Rows } from '../data/dataset.ts';
 import { assign_ } from '../ops/assign.ts';
 import { tensor, zeros } from '../ops/creation.ts';
-import { describe } from '../ops/record.ts';
+import { checkOptions, describe } from '../ops/record.ts';
 import { Device } from '../tensor/device.ts';
 import { internal, keep, tensorsIn, tidy } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
@@ -208,7 +208,10 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
    */
   loadStateDict(dict: StateDict, options: LoadStateDictOptions = {}): LoadReport {
     const op = 'loadStateDict';
+    checkOptions(op, options, ['strict']);
     const { strict = true } = options;
+    if (typeof dict !== 'object' || dict === null)
+      throw new FormatError(`${op}: ${describe(dict)} is no state dict; pass what stateDict() gives`);
     const own = Object.entries(this.stateDict());
     const names = new Set(own.map(([name]) => name));
     const missing = own.map(([name]) => name).filter((name) => !Object.hasOwn(dict, name));

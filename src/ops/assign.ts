@@ -1,4 +1,4 @@
-import type { DType } from '../core/dtype.ts';
+import { canHold, type DType, integerRange } from '../core/dtype.ts';
 import { DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { broadcastShapes, isContiguous, sameShape, showShape } from '../core/shape.ts';
 import { type Node, template } from '../engine/node.ts';
@@ -99,7 +99,12 @@ export function assign_(x: Tensor, value: Operand): Tensor {
         'assign_: the tensor is or has a view that autograd would have to follow; dispose of the views first, or use an op that makes a new tensor',
       );
   }
-  if (typeof value !== 'number') {
+  if (typeof value === 'number') {
+    if (!canHold(x.dtype, value))
+      throw new DTypeError(
+        `assign_: ${value} does not fit into ${x.dtype} (${integerRange(x.dtype)?.join(' to ')}); convert the tensor with .to('float32')`,
+      );
+  } else {
     if (!sameShape(broadcastShapes('assign_', x.shape, value.shape), x.shape))
       throw new ShapeError(
         `assign_: a value of shape ${showShape(value.shape)} does not broadcast to ${showShape(x.shape)}`,
@@ -116,7 +121,7 @@ export function assign_(x: Tensor, value: Operand): Tensor {
             template: template('map', uniform(0, x.dtype), [x.dtype]),
             space: x.shape,
             inputs: [],
-            scalars: [value],
+            scalars: [x.dtype === 'bool' ? Number(value !== 0) : value],
           })
         : cast(value, x.dtype);
     const tape = watched ? (sameShape(filled.shape, x.shape) ? filled : expand(filled, x.shape)).tape : null;

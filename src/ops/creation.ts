@@ -1,5 +1,5 @@
 import type { Numbers } from '../backends/backend.ts';
-import { type DType, isDType } from '../core/dtype.ts';
+import { canHold, type DType, integerRange, isDType } from '../core/dtype.ts';
 import { DTypeError, FormatError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { checkShape, type Shape, showShape, sizeOf } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
@@ -8,7 +8,7 @@ import { Device, defaultDevice } from '../tensor/device.ts';
 import { fromNode, type Tensor } from '../tensor/tensor.ts';
 import { cast, floor, add as plus, mul as times } from './elementwise.ts';
 import { randomNormal, randomUniform } from './random.ts';
-import { checkOptions, compose, describe, produce } from './record.ts';
+import { checkFlag, checkOptions, checkTensor, compose, describe, produce } from './record.ts';
 
 /** Options of everything that makes a tensor. */
 export interface TensorOptions {
@@ -44,7 +44,14 @@ function setup(op: string, options: TensorOptions): { device: Device; dtype: DTy
     throw new DTypeError(`${op}: ${describe(dtype)} is no dtype; use 'float32', 'int32', 'uint32' or 'bool'`);
   if (options.device !== undefined && !(options.device instanceof Device))
     throw new UnsupportedError(`${op}: device must be a Device, as init() and device() give it`);
+  checkFlag(op, 'requiresGrad', options.requiresGrad);
   return { device: options.device ?? defaultDevice(op), dtype };
+}
+
+/** A DTypeError for what is no number where one is needed. */
+function checkNumber(op: string, name: string, value: unknown): void {
+  if (typeof value !== 'number' || Number.isNaN(value))
+    throw new DTypeError(`${op}: ${name} is ${describe(value)}, but it must be a number`);
 }
 
 function finish(out: Tensor, options: TensorOptions): Tensor {
@@ -71,9 +78,8 @@ function flattenData(data: NestedNumbers): { shape: number[]; flat: number[]; bo
           `tensor: ragged data: element ${path || '(all)'} ${depth === shape.length ? 'is an array' : `has length ${x.length}`} where the first ` +
             `has ${depth === shape.length ? 'a number' : `length ${shape[depth]}`}; make all rows equally long`,
         );
-      x.forEach((y, i) => {
-        go(y, depth + 1, `${path}[${i}]`);
-      });
+      // Holes are visited, too.
+      for (let i = 0; i < x.length; i++) go(x[i]!, depth + 1, `${path}[${i}]`);
       return;
     }
     if (depth < shape.length)
@@ -96,12 +102,11 @@ function flattenData(data: NestedNumbers): { shape: number[]; flat: number[]; bo
 function encode(op: string, values: ArrayLike<number>, dtype: DType, float64: boolean): Numbers {
   if (dtype === 'float32') return float64 ? Float64Array.from(values) : Float32Array.from(values);
   if (dtype === 'bool') return Uint32Array.from(values, (v) => (v !== 0 ? 1 : 0));
-  const [low, high] = dtype === 'int32' ? [-(2 ** 31), 2 ** 31 - 1] : [0, 2 ** 32 - 1];
   for (let i = 0; i < values.length; i++) {
     const v = values[i]!;
-    if (Number.isNaN(v) || Math.trunc(v) < low || Math.trunc(v) > high)
+    if (!canHold(dtype, v))
       throw new DTypeError(
-        `${op}: element ${i} is ${v}, which ${dtype} cannot hold (${low} to ${high}); clean the data or use float32`,
+        `${op}: element ${i} is ${v}, which ${dtype} cannot hold (${integerRange(dtype)?.join(' to ')}); clean the data or use float32`,
       );
   }
   return dtype === 'int32' ? Int32Array.from(values) : Uint32Array.from(values);
@@ -174,22 +179,32 @@ function filled(
   });
 }
 
-/** A tensor of one value (`torch.full`). */
-export function full(shape: Shape, value: number | boolean, options: TensorOptions = {}): Tensor {
-  const { device } = setup('full', options);
+function constant(op: string, shape: Shape, value: number | boolean, options: TensorOptions): Tensor {
+  const { device } = setup(op, options);
+  if (typeof value !== 'number' && typeof value !== 'boolean')
+    throw new DTypeError(`${op}: the value is ${describe(value)}, but it must be a number or a boolean`);
   const dtype = options.dtype ?? (typeof value === 'boolean' ? 'bool' : 'float32');
-  encode('full', [Number(value)], dtype, false);
-  return finish(filled('full', shape, dtype, device, uniform(0, dtype), [[Number(value), dtype]]), options);
+  const [encoded] = encode(op, [Number(value)], dtype, true);
+  return finish(filled(op, shape, dtype, device, uniform(0, dtype), [[encoded!, dtype]]), options);
+}
+
+/**
+ * A tensor of one value (`torch.full`).
+ *
+ * @throws DTypeError for a value that the dtype cannot hold.
+ */
+export function full(shape: Shape, value: number | boolean, options: TensorOptions = {}): Tensor {
+  return constant('full', shape, value, options);
 }
 
 /** Zeros (`torch.zeros`). */
 export function zeros(shape: Shape, options: TensorOptions = {}): Tensor {
-  return full(shape, 0, { dtype: 'float32', ...options });
+  return constant('zeros', shape, 0, options);
 }
 
 /** Ones (`torch.ones`). */
 export function ones(shape: Shape, options: TensorOptions = {}): Tensor {
-  return full(shape, 1, { dtype: 'float32', ...options });
+  return constant('ones', shape, 1, options);
 }
 
 /** A tensor whose content is not promised; zeros here (`torch.empty`). */
@@ -215,11 +230,15 @@ export function arange(
   options: TensorOptions = {},
 ): Tensor {
   const given =
-    [end, step, options].find((o): o is TensorOptions => typeof o === 'object' && Object.keys(o).length > 0) ?? {};
+    [end, step, options].find(
+      (o): o is TensorOptions => typeof o === 'object' && (o === null || Object.keys(o).length > 0),
+    ) ?? {};
   const from = typeof end === 'number' ? start : 0;
   const to = typeof end === 'number' ? end : start;
   const by = typeof step === 'number' ? step : 1;
   const { device, dtype } = setup('arange', given);
+  for (const x of [start, end, step]) if (typeof x !== 'object' && x !== undefined) checkNumber('arange', 'a bound', x);
+  checkNumber('arange', 'the end', to);
   const n = Math.ceil((to - from) / by);
   if (by === 0 || !Number.isFinite(n) || n < 0)
     throw new ShapeError(
@@ -239,6 +258,8 @@ export function arange(
 /** `steps` numbers from start to end, both included (`torch.linspace`). */
 export function linspace(start: number, end: number, steps: number, options: TensorOptions = {}): Tensor {
   const { device, dtype } = setup('linspace', options);
+  checkNumber('linspace', 'start', start);
+  checkNumber('linspace', 'end', end);
   checkShape('linspace', [steps]);
   // From the host, in double: both ends are exact.
   const gap = steps > 1 ? (end - start) / (steps - 1) : 0;
@@ -255,15 +276,23 @@ export function linspace(start: number, end: number, steps: number, options: Ten
   );
 }
 
+/** What draws real numbers draws no others. */
+function floats(op: string, options: TensorOptions): { device: Device } {
+  const { device, dtype } = setup(op, options);
+  if (dtype !== 'float32')
+    throw new DTypeError(`${op}: gives float32, not ${dtype}; convert it with .to('${dtype}'), or use randint`);
+  return { device };
+}
+
 /** Uniform in [0, 1) (`torch.rand`): the same bits on every device for the same seed. */
 export function rand(shape: Shape, options: TensorOptions = {}): Tensor {
-  const { device } = setup('rand', options);
+  const { device } = floats('rand', options);
   return finish(randomUniform(device, shape), options);
 }
 
 /** Normal with mean 0 and variance 1 (`torch.randn`): equal on all devices to a few units in the last place. */
 export function randn(shape: Shape, options: TensorOptions = {}): Tensor {
-  const { device } = setup('randn', options);
+  const { device } = floats('randn', options);
   return finish(randomNormal(device, shape), options);
 }
 
@@ -284,31 +313,38 @@ export function randint(low: number, high: number, shape: Shape, options: Tensor
 
 /** Options that follow a tensor, which must be alive. */
 function like(op: string, x: Tensor, options: TensorOptions, dtype: DType = x.dtype): TensorOptions {
-  x.alive(op);
+  checkTensor(op, x);
+  checkOptions(op, options, OPTIONS);
   return { dtype, device: x.device, ...options };
 }
 
 /** Zeros of a tensor's shape, dtype and device. */
 export const zerosLike = (x: Tensor, options: TensorOptions = {}): Tensor =>
-  zeros(x.shape, like('zerosLike', x, options));
+  constant('zerosLike', x?.shape, 0, like('zerosLike', x, options));
 /** Ones of a tensor's shape, dtype and device. */
-export const onesLike = (x: Tensor, options: TensorOptions = {}): Tensor => ones(x.shape, like('onesLike', x, options));
+export const onesLike = (x: Tensor, options: TensorOptions = {}): Tensor =>
+  constant('onesLike', x?.shape, 1, like('onesLike', x, options));
 /** One value in a tensor's shape, dtype and device. */
 export const fullLike = (x: Tensor, value: number, options: TensorOptions = {}): Tensor =>
-  full(x.shape, value, like('fullLike', x, options));
+  constant('fullLike', x?.shape, value, like('fullLike', x, options));
 /** Uniform numbers in a tensor's shape and device. */
 export const randLike = (x: Tensor, options: TensorOptions = {}): Tensor =>
-  rand(x.shape, like('randLike', x, options, 'float32'));
+  rand(x?.shape, like('randLike', x, options, 'float32'));
 /** Normal numbers in a tensor's shape and device. */
 export const randnLike = (x: Tensor, options: TensorOptions = {}): Tensor =>
-  randn(x.shape, like('randnLike', x, options, 'float32'));
+  randn(x?.shape, like('randnLike', x, options, 'float32'));
 
 /** A tensor over the elements of a typed array of its dtype, with a shape; the bytes are copied. */
 export function fromBuffer(
   buffer: ArrayBuffer,
   options: TensorOptions & { readonly shape?: Shape | undefined } = {},
 ): Tensor {
-  const dtype = options.dtype ?? 'float32';
+  if (!(buffer instanceof ArrayBuffer))
+    throw new FormatError(
+      `fromBuffer: ${describe(buffer)} is no ArrayBuffer; for typed arrays and numbers use tensor()`,
+    );
+  const { shape: _, ...rest } = options;
+  const { dtype } = setup('fromBuffer', rest);
   const size = dtype === 'bool' ? 1 : 4;
   if (buffer.byteLength % size !== 0)
     throw new FormatError(

@@ -9,7 +9,7 @@ import { arange, full, zeros } from './creation.ts';
 import { cast, eq as equal } from './elementwise.ts';
 import { where } from './functions.ts';
 import { cat } from './joins.ts';
-import { compose, currentOp, describe, deviceOf, produce, reading, readingAt, reduceNode, taped } from './record.ts';
+import { checkTensor, compose, currentOp, deviceOf, produce, reading, readingAt, reduceNode, taped } from './record.ts';
 import { indices, type Samples, sample } from './samples.ts';
 import { coordinates, expand, movedim, narrow, reshape, slice, unslice } from './structure.ts';
 
@@ -20,10 +20,9 @@ import { coordinates, expand, movedim, narrow, reshape, slice, unslice } from '.
 
 /** @internal Refuses what is no tensor of indices. */
 export function integers(op: string, t: Tensor): void {
-  if (t?.dtype !== 'int32' && t?.dtype !== 'uint32')
-    throw new DTypeError(
-      `${op}: indices must be int32, got ${t?.dtype ?? describe(t)}; convert them with .to('int32')`,
-    );
+  checkTensor(op, t);
+  if (t.dtype !== 'int32' && t.dtype !== 'uint32')
+    throw new DTypeError(`${op}: indices must be int32, got ${t.dtype}; convert them with .to('int32')`);
 }
 
 /**

@@ -17,6 +17,7 @@ export type {
   VectorNormOptions,
 } from './norms.ts';
 export * from './overloads.ts';
+export { setPrintOptions } from './print.ts';
 export { bernoulli } from './random.ts';
 export {
   type ArgOptions,

@@ -5,7 +5,7 @@ import { template } from '../engine/node.ts';
 import { select as choose, type Expr, index, loadAt, lt, sub, uniform } from '../ir/expr.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { cast } from './elementwise.ts';
-import { compose, deviceOf, produce, readingAt, taped } from './record.ts';
+import { compose, deviceOf, deviceOfAll, produce, readingAt, taped } from './record.ts';
 import { type Drawn, type Samples, sample } from './samples.ts';
 import { contiguous, reshape, slice, unsqueeze } from './structure.ts';
 
@@ -51,8 +51,8 @@ function join(parts: readonly Tensor[], dim: number, dtype: DType): Tensor {
  * ```
  */
 export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
-  if (tensors.length === 0) throw new UnsupportedError('cat: the list is empty; give at least one tensor');
-  const device = deviceOf('cat', tensors);
+  if (tensors?.length === 0) throw new UnsupportedError('cat: the list is empty; give at least one tensor');
+  const device = deviceOfAll('cat', tensors);
   // PyTorch lets empty 1-d tensors join anything.
   const parts = tensors.filter((t) => !(t.ndim === 1 && t.size === 0));
   const first = parts[0] ?? tensors[0]!;
@@ -81,6 +81,7 @@ export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
 
 /** Tensors of one shape along a new dim (`torch.stack`). */
 export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
+  if (tensors?.length !== 0) deviceOfAll('stack', tensors);
   const first = tensors[0];
   if (!first) throw new UnsupportedError('stack: the list is empty; give at least one tensor');
   const d = normalizeDim('stack', dim, first.ndim + 1);

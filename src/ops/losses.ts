@@ -4,7 +4,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { add, cast, div, logSigmoid, mul, ne, neg, square, sub } from './elementwise.ts';
 import { where } from './functions.ts';
 import { gather, indexSelect } from './gather.ts';
-import { checkOptions, compose } from './record.ts';
+import { checkOptions, checkTensor, compose } from './record.ts';
 import { logSoftmax, logsumexp, mean } from './reductions.ts';
 import { movedim, reshape, squeeze, sum, unsqueeze } from './structure.ts';
 
@@ -31,6 +31,8 @@ function reduceLoss(op: string, loss: Tensor, reduction: LossReduction): Tensor 
 }
 
 function sameShapes(op: string, input: Tensor, target: Tensor): void {
+  checkTensor(op, input);
+  checkTensor(op, target);
   if (!sameShape(input.shape, target.shape))
     throw new ShapeError(
       `${op}: input ${showShape(input.shape)} and target ${showShape(target.shape)} must have the same shape; reshape one of them`,
@@ -97,10 +99,19 @@ export function crossEntropy(input: Tensor, target: Tensor, options: CrossEntrop
   const { reduction = 'mean', labelSmoothing: smoothing = 0, ignoreIndex = -100, weight } = options;
   if (!(smoothing >= 0 && smoothing <= 1))
     throw new UnsupportedError(`${op}: labelSmoothing ${smoothing} must lie in [0, 1]`);
+  checkTensor(op, input);
+  checkTensor(op, target);
   if (input.ndim === 0) throw new ShapeError(`${op}: the logits are a scalar; they need a dim of classes`);
   const classDim = input.ndim === 1 ? 0 : 1;
   const classes = input.shape[classDim]!;
   const labels = input.shape.filter((_, d) => d !== classDim);
+  if (weight !== undefined) {
+    checkTensor(op, weight);
+    if (!sameShape(weight.shape, [classes]))
+      throw new ShapeError(
+        `${op}: a weight of shape ${showShape(weight.shape)} does not fit ${classes} classes; give one number for each, of shape [${classes}]`,
+      );
+  }
   const probabilities = target.dtype === 'float32' && sameShape(target.shape, input.shape);
   if (!probabilities && target.dtype !== 'int32' && target.dtype !== 'uint32')
     throw new DTypeError(

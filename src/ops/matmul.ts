@@ -5,7 +5,8 @@ import { template } from '../engine/node.ts';
 import { result } from '../ir/expr.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add, cast, mul } from './elementwise.ts';
-import { compose, deviceOf, produce, taped } from './record.ts';
+import { numberOptions } from './options.ts';
+import { checkTensor, compose, deviceOf, deviceOfAll, produce, taped } from './record.ts';
 import { type Drawn, type Samples, sample } from './samples.ts';
 import { expand, reshape, squeeze, sum, transpose, unsqueeze } from './structure.ts';
 
@@ -45,7 +46,7 @@ const mismatch = (op: string, a: Tensor, b: Tensor, rule: string): ShapeError =>
  * ```
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
-  deviceOf('matmul', [a, b]);
+  deviceOfAll('matmul', [a, b]);
   if (a.ndim === 0 || b.ndim === 0) throw mismatch('matmul', a, b, 'both need at least one dim; use mul for scalars');
   const k = a.shape[a.ndim - 1]!;
   if (k !== b.shape[Math.max(0, b.ndim - 2)])
@@ -76,6 +77,7 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
 
 /** Batches of matrices, 3-d and of equal batch size (`torch.bmm`). */
 export function bmm(a: Tensor, b: Tensor): Tensor {
+  deviceOfAll('bmm', [a, b]);
   if (a.ndim !== 3 || b.ndim !== 3 || a.shape[0] !== b.shape[0])
     throw mismatch('bmm', a, b, 'both must have three dims and the same batch size');
   return matmul(a, b);
@@ -83,12 +85,14 @@ export function bmm(a: Tensor, b: Tensor): Tensor {
 
 /** The dot product of two vectors (`torch.dot`). */
 export function dot(a: Tensor, b: Tensor): Tensor {
+  deviceOfAll('dot', [a, b]);
   if (a.ndim !== 1 || b.ndim !== 1) throw mismatch('dot', a, b, 'both must be vectors; use matmul');
   return matmul(a, b);
 }
 
 /** The products of all pairs of two vectors' elements (`torch.outer`). */
 export function outer(a: Tensor, b: Tensor): Tensor {
+  deviceOfAll('outer', [a, b]);
   if (a.ndim !== 1 || b.ndim !== 1) throw mismatch('outer', a, b, 'both must be vectors');
   return compose('outer', () => mul(unsqueeze(a, 1), b));
 }
@@ -98,9 +102,9 @@ export function addmm(
   input: Tensor,
   a: Tensor,
   b: Tensor,
-  options: { readonly beta?: number; readonly alpha?: number } = {},
+  options: { readonly beta?: number | undefined; readonly alpha?: number | undefined } = {},
 ): Tensor {
-  const { beta = 1, alpha = 1 } = options;
+  const { beta, alpha } = numberOptions('addmm', options, { beta: 1, alpha: 1 });
   return compose('addmm', () => {
     const scaled = alpha === 1 ? matmul(a, b) : mul(matmul(a, b), alpha);
     return add(beta === 1 ? input : mul(input, beta), scaled);
@@ -109,6 +113,7 @@ export function addmm(
 
 /** x @ weight^T + bias, with weight as [out, in] (`F.linear`). */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor {
+  checkTensor('linear', weight);
   return compose('linear', () => {
     const y = matmul(x, weight.ndim === 1 ? weight : transpose(weight, 0, 1));
     return bias ? add(y, bias) : y;

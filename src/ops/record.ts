@@ -1,8 +1,10 @@
+import { checkFlag, checkFunction, checkOptions, describe } from '../core/check.ts';
 import { type DType, isFloating, promote, promoteScalar } from '../core/dtype.ts';
 import { DeviceError, DTypeError, UnsupportedError } from '../core/errors.ts';
 import {
   broadcastShapes,
   broadcastView,
+  checkSizes,
   contiguousView,
   type Shape,
   showShape,
@@ -10,10 +12,11 @@ import {
   type View,
 } from '../core/shape.ts';
 import { type Node, type NodeInput, type Template, template } from '../engine/node.ts';
+import { checking } from '../engine/origin.ts';
 import { cast, type Expr, load, uniform } from '../ir/expr.ts';
 import type { Access, ReduceOp } from '../ir/kernel.ts';
 import type { Device } from '../tensor/device.ts';
-import { internal } from '../tensor/scope.ts';
+import { internal, tensorsIn } from '../tensor/scope.ts';
 import {
   type GradientContext,
   type GradientRule,
@@ -58,15 +61,20 @@ export function deviceOf(op: string, inputs: readonly Operand[]): Device {
   return device;
 }
 
-/** @internal A value in an error message. */
-export const describe = (x: unknown): string =>
-  x === null
-    ? 'null'
-    : Array.isArray(x)
-      ? 'an array'
-      : typeof x === 'object'
-        ? 'an object'
-        : `${typeof x} ${String(x)}`;
+/** @internal Throws unless it is a tensor that can be used. */
+export function checkTensor(op: string, x: unknown): asserts x is Tensor {
+  if (!(x instanceof Tensor))
+    throw new UnsupportedError(`${op}: expected a tensor, got ${describe(x)}; make one with tensor()`);
+  x.alive(op);
+}
+
+/** @internal As `deviceOf`, for what takes a list of tensors and no numbers. */
+export function deviceOfAll(op: string, tensors: readonly Tensor[]): Device {
+  if (!Array.isArray(tensors))
+    throw new UnsupportedError(`${op}: expected an array of tensors, got ${describe(tensors)}; put them in [ ]`);
+  for (const x of tensors) checkTensor(op, x);
+  return deviceOf(op, tensors);
+}
 
 const saved = (t: Tensor): Saved => ({ node: t.node, view: t.view, tape: t.tape });
 
@@ -114,7 +122,7 @@ export interface RecordedOperation {
 
 export function recordNode(device: Device, op: string, dtype: DType, o: RecordedOperation): Node {
   const inner = o.inner ?? 0;
-  return device.engine.record(label(op), dtype, {
+  const node = device.engine.record(label(op), dtype, {
     template: o.template,
     space: o.space,
     inner,
@@ -123,6 +131,8 @@ export function recordNode(device: Device, op: string, dtype: DType, o: Recorded
     inputs: o.inputs,
     scalars: o.scalars ?? [],
   });
+  node.watched = composing === null;
+  return node;
 }
 
 /** An input read at the current point of a space that its shape broadcasts to. */
@@ -153,7 +163,9 @@ export function compose<T>(op: string, fn: () => T): T {
   const before = composing;
   composing ??= op;
   try {
-    return internal(op, fn);
+    const out = internal(op, fn);
+    if (before === null && checking()) for (const x of tensorsIn(out)) x.node.watched = true;
+    return out;
   } finally {
     composing = before;
   }
@@ -161,15 +173,6 @@ export function compose<T>(op: string, fn: () => T): T {
 
 /** @internal The op that is being recorded, for the code of an index check. */
 export const currentOp = (op: string): string => label(op);
-
-/** @internal An UnsupportedError for options that an op does not have. */
-export function checkOptions(op: string, options: unknown, names: readonly string[]): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options))
-    throw new UnsupportedError(`${op}: options are an object such as { ${names[0]}: … }, got ${describe(options)}`);
-  for (const name of Object.keys(options))
-    if (!names.includes(name))
-      throw new UnsupportedError(`${op}: there is no option ${name}; it takes ${names.join(', ') || 'none'}`);
-}
 
 /** Dtype rules: from the operands to the dtype the op computes in. */
 export type TypeRule = (op: string, operands: readonly Operand[]) => DType;
@@ -240,6 +243,8 @@ export function elementwise<F extends Recorded>(op: string, record: Elementwise)
   };
   const gradient: Gradient = { gradient: record.gradient, saves: record.saves ?? 'nothing' };
   const call = (...operands: Operand[]): Tensor => {
+    // A missing operand is as good as undefined, and refused as such.
+    while (operands.length < record.lower.length) operands.push(undefined as unknown as Operand);
     const device = deviceOf(op, operands);
     const compute = record.type(op, operands);
     const { template: t, dtype } = structure(compute, operands);
@@ -282,6 +287,7 @@ export function reduceNode(
 
 /** A shape that a reshape or creation asks for, with one -1 worked out. */
 export function resolveShape(op: string, size: number, wanted: Shape): Shape {
+  checkSizes(op, wanted);
   const free = wanted.indexOf(-1);
   if (free < 0) return wanted;
   const rest = sizeOf(wanted.filter((_, i) => i !== free));
@@ -293,4 +299,4 @@ export function resolveShape(op: string, size: number, wanted: Shape): Shape {
 }
 
 export type { GradientContext };
-export { contiguousView };
+export { checkFlag, checkFunction, checkOptions, contiguousView, describe };

@@ -7,7 +7,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { add, cast, div, eq as equal, exp, isfinite, log, mul, sqrt, square, sub } from './elementwise.ts';
 import { where } from './functions.ts';
 import { gather } from './gather.ts';
-import { checkOptions, compose, deviceOf, reduceNode, taped } from './record.ts';
+import { checkOptions, checkTensor, compose, describe, deviceOf, reduceNode, taped } from './record.ts';
 import { type Drawn, type Samples, sample } from './samples.ts';
 import { keptShape, type ReduceOptions, reduceDims, reshape, squeeze, sum, withDims } from './structure.ts';
 
@@ -21,6 +21,7 @@ export const notEmpty = (op: string, x: Tensor, dims: readonly number[]): void =
 
 /** @internal Floats only: what an op without a meaning for integers says. */
 export function floats(op: string, x: Tensor): void {
+  checkTensor(op, x);
   if (!isFloating(x.dtype))
     throw new DTypeError(`${op}: needs a floating tensor, got ${x.dtype}; convert it with .to('float32')`);
 }
@@ -144,7 +145,9 @@ export interface DimOptions {
   readonly keepDim?: boolean | undefined;
 }
 
-function pick(op: 'max' | 'min', x: Tensor, dim: number, keepDim: boolean): ValuesIndices {
+function pick(op: 'max' | 'min', x: Tensor, options: DimOptions): ValuesIndices {
+  checkOptions(op, options, ['dim', 'keepDim']);
+  const { dim, keepDim = false } = options;
   const d = normalizeDim(op, dim, x.ndim);
   return compose(op, () => {
     if (x.ndim === 0)
@@ -160,7 +163,7 @@ export function max(x: Tensor): Tensor;
 /** The largest elements along a dim and their indices; the gradient goes to the returned index. */
 export function max(x: Tensor, options: DimOptions): ValuesIndices;
 export function max(x: Tensor, options?: DimOptions): Tensor | ValuesIndices {
-  return options ? pick('max', x, options.dim, options.keepDim ?? false) : compose('max', () => amax(x));
+  return options !== undefined ? pick('max', x, options) : compose('max', () => amax(x));
 }
 
 /** The smallest element of all (`torch.min`); ties share the gradient. */
@@ -168,7 +171,7 @@ export function min(x: Tensor): Tensor;
 /** The smallest elements along a dim and their indices; the gradient goes to the returned index. */
 export function min(x: Tensor, options: DimOptions): ValuesIndices;
 export function min(x: Tensor, options?: DimOptions): Tensor | ValuesIndices {
-  return options ? pick('min', x, options.dim, options.keepDim ?? false) : compose('min', () => amin(x));
+  return options !== undefined ? pick('min', x, options) : compose('min', () => amin(x));
 }
 
 /** Options of `variance` and `std`. */
@@ -182,7 +185,10 @@ export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
   checkOptions('var', options, ['dim', 'keepDim', 'correction']);
   floats('var', x);
   const dims = normalizeDims('var', options.dim, x.ndim);
-  const n = countOf(x, dims) - (options.correction ?? 1);
+  const { correction = 1 } = options;
+  if (typeof correction !== 'number')
+    throw new DTypeError(`var: correction is ${describe(correction)}, but it must be a number`);
+  const n = countOf(x, dims) - correction;
   return compose('var', () => {
     const deviation = sub(x, mean(x, { dim: dims, keepDim: true }));
     return div(sum(square(deviation), { dim: dims, keepDim: options.keepDim }), Math.max(0, n));

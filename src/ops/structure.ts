@@ -4,6 +4,7 @@ import {
   broadcastShapes,
   broadcastView,
   checkShape,
+  checkSizes,
   normalizeDim,
   normalizeDims,
   reshapeView,
@@ -18,7 +19,9 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { cast } from './elementwise.ts';
 import {
   checkOptions,
+  checkTensor,
   compose,
+  describe,
   deviceOf,
   produce,
   reading,
@@ -73,6 +76,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 /** The dims in another order (`torch.permute`). A view. */
 export function permute(x: Tensor, dims: readonly number[]): Tensor {
   deviceOf('permute', [x]);
+  checkSizes('permute', dims);
   const order = dims.map((d) => normalizeDim('permute', d, x.ndim));
   if (order.length !== x.ndim || new Set(order).size !== order.length)
     throw new ShapeError(
@@ -108,6 +112,7 @@ export function t(x: Tensor): Tensor {
 /** Sizes of 1 repeated to the given shape without copying; -1 keeps a size (`torch.expand`). */
 export function expand(x: Tensor, shape: Shape): Tensor {
   deviceOf('expand', [x]);
+  checkSizes('expand', shape);
   const pad = shape.length - x.ndim;
   const to = shape.map((d, i) => (d === -1 && i >= pad ? x.shape[i - pad]! : d));
   checkShape('expand', to);
@@ -121,6 +126,7 @@ export function expand(x: Tensor, shape: Shape): Tensor {
 
 /** `expand` to the shape of another tensor. */
 export function expandAs(x: Tensor, other: Tensor): Tensor {
+  checkTensor('expandAs', other);
   return expand(x, other.shape);
 }
 
@@ -160,10 +166,12 @@ export function movedim(
   source: number | readonly number[],
   destination: number | readonly number[],
 ): Tensor {
-  const from = (typeof source === 'number' ? [source] : source).map((d) => normalizeDim('movedim', d, x.ndim));
-  const to = (typeof destination === 'number' ? [destination] : destination).map((d) =>
-    normalizeDim('movedim', d, x.ndim),
-  );
+  const list = (dims: number | readonly number[]): number[] => {
+    const all = typeof dims === 'number' ? [dims] : dims;
+    checkSizes('movedim', all);
+    return all.map((d) => normalizeDim('movedim', d, x.ndim));
+  };
+  const [from, to] = [list(source), list(destination)];
   if (from.length !== to.length || new Set(from).size !== from.length || new Set(to).size !== to.length)
     throw new ShapeError(`movedim: ${showShape(from)} and ${showShape(to)} must name as many dims, each once`);
   const order = new Array<number>(x.ndim).fill(-1);
@@ -194,10 +202,10 @@ export function slice(x: Tensor, dim: number, start = 0, end: number = Number.PO
     throw new IndexError(`slice: step ${step} must be a whole number of at least 1; use flip for the reverse order`);
   const n = x.shape[d]!;
   const bound = (i: number): number => Math.min(Math.max(i < 0 ? i + n : i, 0), n);
-  if (Number.isNaN(start) || Number.isNaN(end))
-    throw new IndexError(`slice: bounds ${start} and ${end} must be numbers`);
-  const from = bound(Math.trunc(start));
-  const length = Math.max(0, Math.ceil((bound(Math.trunc(end)) - from) / step));
+  if ([start, end].some((i) => !Number.isInteger(i) && Math.abs(i) !== Number.POSITIVE_INFINITY))
+    throw new IndexError(`slice: bounds ${describe(start)} and ${describe(end)} must be whole numbers`);
+  const from = bound(start);
+  const length = Math.max(0, Math.ceil((bound(end) - from) / step));
   const view = {
     shape: x.shape.map((size, i) => (i === d ? length : size)),
     strides: x.view.strides.map((s, i) => (i === d ? s * step : s)),
@@ -210,7 +218,7 @@ export function slice(x: Tensor, dim: number, start = 0, end: number = Number.PO
 export function narrow(x: Tensor, dim: number, start: number, length: number): Tensor {
   const d = normalizeDim('narrow', dim, x.ndim);
   const from = start < 0 ? start + x.shape[d]! : start;
-  if (from < 0 || length < 0 || from + length > x.shape[d]!)
+  if (!Number.isInteger(from) || !Number.isInteger(length) || from < 0 || length < 0 || from + length > x.shape[d]!)
     throw new IndexError(
       `narrow: ${length} elements from ${start} on do not fit into dim ${dim} of ${showShape(x.shape)}`,
     );
@@ -237,6 +245,7 @@ export function select(x: Tensor, dim: number, place: number): Tensor {
 export function diagonal(x: Tensor, offset = 0, dim1 = 0, dim2 = 1): Tensor {
   deviceOf('diagonal', [x]);
   const [a, b] = [normalizeDim('diagonal', dim1, x.ndim), normalizeDim('diagonal', dim2, x.ndim)];
+  if (!Number.isInteger(offset)) throw new IndexError(`diagonal: offset ${describe(offset)} must be a whole number`);
   if (a === b || x.ndim < 2)
     throw new ShapeError(`diagonal: dims ${dim1} and ${dim2} of ${showShape(x.shape)} must be two different ones`);
   const [first, second] = [Math.max(-offset, 0), Math.max(offset, 0)];
@@ -276,6 +285,7 @@ export function undiagonal(g: Tensor, shape: Shape, offset: number, a: number, b
 /** The tensors along a dim, without it (`torch.unbind`). */
 export function unbind(x: Tensor, dim = 0): Tensor[] {
   const d = normalizeDim('unbind', dim, x.ndim);
+  if (x.ndim === 0) throw new IndexError('unbind: a scalar has no dims; use reshape([1]) first');
   return Array.from({ length: x.shape[d] ?? 0 }, (_, i) => select(x, d, i));
 }
 
@@ -289,9 +299,10 @@ export function split(x: Tensor, size: number | readonly number[], dim = 0): Ten
     typeof size === 'number'
       ? Array.from({ length: Math.max(1, Math.ceil(n / size)) }, (_, i) => Math.min(size, n - i * size))
       : size;
-  if (sizes.reduce((a, b) => a + b, 0) !== n)
+  checkSizes('split', sizes);
+  if (sizes.some((s) => !(Number.isInteger(s) && s >= 0)) || sizes.reduce((a, b) => a + b, 0) !== n)
     throw new ShapeError(
-      `split: sizes ${showShape(sizes)} must add up to ${n}, the size of dim ${dim} of ${showShape(x.shape)}`,
+      `split: sizes ${showShape(sizes)} must be whole numbers that add up to ${n}, the size of dim ${dim} of ${showShape(x.shape)}`,
     );
   let start = 0;
   return sizes.map((length) => {

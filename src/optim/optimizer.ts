@@ -5,7 +5,7 @@ import type { Node } from '../engine/node.ts';
 import { assign_ } from '../ops/assign.ts';
 import { zeros } from '../ops/creation.ts';
 import { neg } from '../ops/elementwise.ts';
-import { checkOptions, compose, describe } from '../ops/record.ts';
+import { checkFunction, checkOptions, compose, describe } from '../ops/record.ts';
 import { internal, keep, Loan, step } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 
@@ -118,6 +118,8 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
     this.flags = Object.keys(defaults).filter((key) => typeof (defaults as Record<string, unknown>)[key] === 'boolean');
     this.defaults = { ...defaults, ...withoutUndefined(options) };
     this.checkAll(this.defaults);
+    if (typeof (params as Iterable<unknown> | undefined)?.[Symbol.iterator] !== 'function')
+      throw new UnsupportedError(`${name}: the parameters are ${describe(params)}; pass model.parameters(), or a list`);
     const given = [...params] as (Tensor | ({ readonly params: Iterable<Tensor> } & O))[];
     if (given.length === 0)
       throw new UnsupportedError(
@@ -180,8 +182,6 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
   /**
    * One update from the gradients in the parameters' `.grad`; parameters without one are skipped
    * (`torch.optim.Optimizer.step`).
-   *
-   * @throws ShapeError when a gradient has not the shape of its parameter.
    */
   step(): void {
     this.apply('step', (p) => p.grad);
@@ -212,6 +212,7 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
    */
   minimize(fn: () => Tensor, options: MinimizeOptions = {}): Tensor {
     checkOptions('minimize', options, ['keepGrads']);
+    checkFunction('minimize', fn);
     const loss = step('minimize', () => {
       const value = fn();
       if (!(value instanceof Tensor)) throw notATensor(value);
@@ -351,10 +352,6 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
 
   private change(p: Tensor, g: Tensor, options: Settings<O>): Change<Slot> {
     g.alive(`${this.name}.step`);
-    if (!sameShape(g.shape, p.shape))
-      throw new ShapeError(
-        `${this.name}.step: a parameter of shape ${showShape(p.shape)} has a gradient of shape ${showShape(g.shape)}; they must be equal`,
-      );
     const slots = this.slots(options);
     const known = this.states.get(p);
     const usable = known !== undefined && slots.every((slot) => known[slot] && hasValue(known[slot].node));

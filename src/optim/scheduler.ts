@@ -1,5 +1,5 @@
 import { UnsupportedError } from '../core/errors.ts';
-import { checkOptions, describe } from '../ops/record.ts';
+import { checkFunction, checkOptions, describe } from '../ops/record.ts';
 import { Optimizer, rule } from './optimizer.ts';
 
 /** What a scheduler needs of an optimizer: groups with a learning rate. */
@@ -141,6 +141,7 @@ export class LambdaLR extends LRScheduler {
 
   constructor(optimizer: Scheduled, factor: ((epoch: number) => number) | readonly ((epoch: number) => number)[]) {
     super('LambdaLR', optimizer);
+    for (const f of Array.isArray(factor) ? factor : [factor]) checkFunction('LambdaLR', f);
     this.factors = typeof factor === 'function' ? optimizer.paramGroups.map(() => factor) : [...factor];
     if (this.factors.length !== optimizer.paramGroups.length)
       throw new UnsupportedError(

@@ -1,4 +1,5 @@
 import type { Backend } from '../backends/backend.ts';
+import { describe } from '../core/check.ts';
 import { DeviceError } from '../core/errors.ts';
 import { Engine } from '../engine/engine.ts';
 
@@ -61,6 +62,8 @@ export function defaultDevice(op: string): Device {
 
 /** Makes a device the one that new tensors are made on. */
 export function setDefaultDevice(device: Device): void {
+  if (!(device instanceof Device))
+    throw new DeviceError(`setDefaultDevice: ${describe(device)} is no device; pass what init() or device() gave`);
   if (device.destroyed)
     throw new DeviceError(`setDefaultDevice: the ${device.name} device was destroyed; make another one with device()`);
   current = device;

@@ -1,3 +1,4 @@
+import { checkFunction, describe, isThenable, type Synchronous } from '../core/check.ts';
 import { ensureDisposeSymbol } from '../core/dispose.ts';
 import { DisposedError, UnsupportedError } from '../core/errors.ts';
 import { flushAll } from './device.ts';
@@ -58,9 +59,6 @@ export function tensorsIn(value: unknown, found: Set<Tensor> = new Set(), seen: 
 /** @internal Handles that the open scopes will dispose. */
 export const scoped = (): Tensor[] => frames.flatMap((frame) => [...frame.handles]);
 
-const isThenable = (value: unknown): value is PromiseLike<unknown> =>
-  typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
-
 /** Gives back those that belong to no scope from now on. */
 function close(frame: Frame, survivors: ReadonlySet<Tensor>): Tensor[] {
   const escaped: Tensor[] = [];
@@ -95,6 +93,7 @@ function flushResults(name: string, results: readonly Tensor[]): void {
 }
 
 function enter<T>(name: string, flushes: boolean, fn: () => T): T {
+  checkFunction(name, fn);
   const frame = new Frame(name, flushes);
   frames.push(frame);
   if (flushes) flushing++;
@@ -126,7 +125,7 @@ function enter<T>(name: string, flushes: boolean, fn: () => T): T {
  * const y = tl.tidy(() => tl.tensor([1, 2, 3]).mul(2).sum());
  * ```
  */
-export function tidy<T>(fn: () => T): T {
+export function tidy<T>(fn: (() => T) & Synchronous<T>): T {
   return enter('tidy', true, fn);
 }
 
@@ -146,6 +145,8 @@ export function step<T>(name: string, fn: () => T): T {
  * @throws DisposedError when the tensor is disposed already.
  */
 export function keep<T extends Tensor>(tensor: T): T {
+  if (!(tensor instanceof Handle))
+    throw new UnsupportedError(`keep: expected a tensor, got ${describe(tensor)}; call it on each tensor by itself`);
   if (tensor.disposed)
     throw new DisposedError('keep: the tensor is disposed already; call keep() inside the scope that made it');
   const frame = tensor.frame as Frame | null;
@@ -166,7 +167,7 @@ export class Scope implements Disposable {
   private ended = false;
 
   /** Runs a function; the tensors it returns belong to this scope, the others are disposed. */
-  run<T>(fn: () => T): T {
+  run<T>(fn: (() => T) & Synchronous<T>): T {
     this.alive('run');
     const out = enter('scope().run', true, fn);
     for (const t of tensorsIn(out)) this.track(t);

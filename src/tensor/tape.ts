@@ -1,6 +1,7 @@
 import type { DType } from '../core/dtype.ts';
 import { type Shape, sameShape, type View } from '../core/shape.ts';
 import type { Node } from '../engine/node.ts';
+import { userSite } from '../engine/origin.ts';
 import type { Tensor } from './tensor.ts';
 
 /** A value the reverse pass will need: a node through a view, and where it stands on the tape. */
@@ -83,6 +84,8 @@ export class TapeNode {
   hooks: Hook[] | null = null;
   /** For a tensor that is no leaf and yet keeps its gradient. */
   leaf: Leaf | null = null;
+  /** In checked mode, the line that called the op. */
+  readonly site: string | null = userSite();
   private released = false;
   private source: Recomputation | null = null;
 

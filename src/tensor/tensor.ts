@@ -1,7 +1,8 @@
 import type { Numbers } from '../backends/backend.ts';
+import { describe } from '../core/check.ts';
 import { type DType, isFloating, type TypedArrays } from '../core/dtype.ts';
 import { DeviceError, DisposedError, DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
-import { contiguousView, isContiguous, type Shape, showShape, sizeOf, type View } from '../core/shape.ts';
+import { contiguousView, isContiguous, type Shape, sameShape, showShape, sizeOf, type View } from '../core/shape.ts';
 import { type Node, type NodeSlot, template } from '../engine/node.ts';
 import { load } from '../ir/expr.ts';
 import type { TensorMethods } from '../methods/types.ts';
@@ -175,6 +176,15 @@ export class Tensor extends Handle {
   set grad(value: Tensor | null) {
     const leaf = this.position?.leaf;
     if (!leaf) throw new UnsupportedError('grad: the tensor keeps no gradient; set requiresGrad on a leaf first');
+    if (value !== null) {
+      if (!(value instanceof Tensor))
+        throw new UnsupportedError(`grad: expected a tensor or null, got ${describe(value)}`);
+      value.alive('grad');
+      if (!sameShape(value.shape, this.shape))
+        throw new ShapeError(
+          `grad: a gradient of shape ${showShape(value.shape)} does not fit a tensor of shape ${showShape(this.shape)}; they must be equal`,
+        );
+    }
     if (leaf.grad !== value) leaf.grad?.dispose();
     leaf.grad = value;
   }
@@ -282,7 +292,11 @@ export class Tensor extends Handle {
     return Number((await this.numbers('item'))[0]);
   }
 
-  /** Shape, dtype and device, for people. */
+  /**
+   * The tensor as PyTorch prints it where its elements are known without waiting; else its shape, dtype and device. What is
+   * pending is not computed for it. What is computed is known on devices that can be read at once (CPU and reference), and on
+   * WebGPU if there are at most 1000 elements that you gave or read before. `format` prints everywhere.
+   */
   override toString(): string {
     const state = this.disposed ? ', disposed' : this.requiresGrad ? ', requiresGrad' : '';
     return `Tensor(shape ${showShape(this.shape)}, ${this.dtype}, ${this.device.name}${state})`;

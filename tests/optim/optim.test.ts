@@ -245,8 +245,13 @@ describe.each(devices)('optimizers on %s', (name) => {
       await expectUnchanged();
       // In the update of the second parameter.
       w.grad = tl.tensor([1, 1]);
-      v.grad = tl.tensor([1, 1, 1]);
-      expect(() => adam.step()).toThrow(/a parameter of shape \[1\] has a gradient of shape \[3\]/);
+      const [wide, gone] = [tl.tensor([1, 1, 1]), tl.tensor([1])];
+      expect(() => {
+        v.grad = wide;
+      }).toThrow(/grad: a gradient of shape \[3\] does not fit a tensor of shape \[1\]/);
+      v.grad = gone;
+      for (const t of [wide, gone]) t.dispose();
+      expect(() => adam.step()).toThrow(/Adam.step: a tensor of shape \[1\] was disposed/);
       adam.zeroGrad();
       await expectUnchanged();
       (adam.paramGroups[0] as { lr: number }).lr = Number.NaN;
