@@ -25,15 +25,20 @@ const LAYERS: readonly (readonly string[])[] = [
 /** Lines of code, comments and blank lines apart. To be raised in the change that needs it, with its reason there. */
 const CEILINGS: Record<string, number> = {
   core: 500,
-  ir: 900,
-  engine: 1300,
+  // Four kinds of kernels more, and the algorithms of factorisations that reference and cpu share.
+  ir: 1200,
+  // Checked mode (`debug`), and the kinds that nothing joins.
+  engine: 1700,
   tensor: 650,
-  ops: 2900,
-  autograd: 400,
+  // 90 ops more, and the samples that their tests are generated from: a third of it.
+  ops: 6400,
+  // Transforms of functions, checkpoints, custom ops, checks of gradients.
+  autograd: 1100,
   methods: 60,
-  'backends/reference': 450,
-  'backends/webgpu': 1750,
-  'backends/cpu': 2900,
+  'backends/reference': 600,
+  // Scan, sort, scatter and dense kernels.
+  'backends/webgpu': 2600,
+  'backends/cpu': 3700,
 };
 
 function files(folder: string): string[] {

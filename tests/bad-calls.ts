@@ -1015,21 +1015,25 @@ export const BAD_CALLS: readonly BadCall[] = [
     error: tl.UnsupportedError,
     says: /^grad: an input of shape \[2, 3\] does not require a gradient/,
   },
-  { run: () => js.grad(() => 3)(x()), error: tl.UnsupportedError, says: /^grad: expected a tensor, got number 3/ },
+  {
+    run: () => js.grad(() => 3)(x()),
+    error: tl.UnsupportedError,
+    says: /^grad: the function returned number 3; it must return a tensor/,
+  },
   {
     run: () => js.grad((a: Loose) => a.sum())(3),
     error: tl.UnsupportedError,
-    says: /^valueAndGrad: expected a tensor, got number 3/,
+    says: /^grad: input 0 is number 3; inputs are tensors/,
   },
   {
     run: () => js.grad((a: Loose) => a.mul(2))(x()),
     error: tl.UnsupportedError,
-    says: /^grad: the output of shape \[2, 3\] is no scalar/,
+    says: /^grad: the function must return one scalar, got a tensor of shape \[2, 3\]; reduce it with sum\(\)/,
   },
   {
     run: () => js.grad((a: Loose) => a.sum())(js.ones([2], i32)),
     error: tl.DTypeError,
-    says: /^requiresGrad: only floating tensors have gradients, this one is int32/,
+    says: /^grad: input 0 is int32, but only floating tensors have gradients; convert it/,
   },
   {
     run: () => js.valueAndGrad(3)(x()),
@@ -1091,7 +1095,7 @@ export const BAD_CALLS: readonly BadCall[] = [
       a.backward();
     },
     error: tl.UnsupportedError,
-    says: /^registerHook: expected a tensor, got number 3/,
+    says: /^registerHook: the hook returned number 3; it returns a tensor to go on with/,
   },
   {
     run: () => {
@@ -1100,7 +1104,7 @@ export const BAD_CALLS: readonly BadCall[] = [
       a.backward();
     },
     error: tl.ShapeError,
-    says: /^registerHook: the hook gave a tensor of shape \[3\] for a gradient of shape \[\]/,
+    says: /^registerHook: the hook returned Tensor\(shape \[3\].* for a gradient of shape \[\] and dtype float32/,
   },
   { run: () => js.noGrad(3), error: tl.UnsupportedError, says: /^noGrad: expected a function, got number 3/ },
   {

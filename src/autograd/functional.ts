@@ -183,13 +183,13 @@ export function grad<Args extends readonly Tensor[]>(
 ): (...args: Args) => Gradients<Args>;
 export function grad<Args extends readonly Tensor[]>(
   first: readonly Tensor[] | ScalarFunction<Args>,
-  second: readonly Tensor[] | TransformOptions = {},
+  second?: readonly Tensor[] | TransformOptions,
   options: GradOptions = {},
 ): Tensor[] | ((...args: Args) => Gradients<Args>) {
   if (typeof first !== 'function') return gradOf(first, second as readonly Tensor[], options);
   const fn = first as (...args: Arguments<Args>) => Tensor;
   return (...args) =>
-    gradientsOf<Args>('grad', fn, args, second as TransformOptions).grads as unknown as Gradients<Args>;
+    gradientsOf<Args>('grad', fn, args, (second ?? {}) as TransformOptions).grads as unknown as Gradients<Args>;
 }
 
 /** A function that gives the value of `fn` and its gradients with respect to every argument (`jax.value_and_grad`). See `grad`. */

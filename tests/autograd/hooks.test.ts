@@ -99,7 +99,7 @@ describe.each(devices)('hooks on %s', (name) => {
         [(g) => g.sum(), /registerHook: the hook returned .* for a gradient of shape \[2\]/],
         [(g) => g.to('int32'), /registerHook: the hook returned .*int32.* dtype float32/],
         [() => 1, /registerHook: the hook returned number 1/],
-        [async () => undefined, /registerHook: the hook returned an object/],
+        [async () => undefined, /registerHook: the hook returned a Promise/],
       ];
       for (const [hook, says] of fails) {
         const remove = x.registerHook(hook as never);
