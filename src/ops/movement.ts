@@ -216,18 +216,12 @@ export function repeatInterleave(x: Tensor, repeats: number, options: RepeatInte
   deviceOf('repeatInterleave', [x]);
   checkOptions('repeatInterleave', options, ['dim']);
   checkWhole('repeatInterleave', 'repeats', repeats, 0);
-  const { dim } = options;
-  if (dim === undefined || x.ndim === 0) {
-    normalizeDim('repeatInterleave', dim ?? 0, x.ndim);
-    return compose('repeatInterleave', () =>
-      copied(x, reshape(expand(reshape(x, [x.size, 1]), [x.size, repeats]), [x.size * repeats])),
-    );
-  }
-  const d = normalizeDim('repeatInterleave', dim, x.ndim);
+  const d = normalizeDim('repeatInterleave', options.dim ?? 0, x.ndim);
   return compose('repeatInterleave', () => {
-    const wide = x.shape.flatMap((n, i) => (i === d ? [n, repeats] : [n]));
-    const to = x.shape.map((n, i) => (i === d ? n * repeats : n));
-    return copied(x, reshape(expand(unsqueeze(x, d + 1), wide), to));
+    const source = options.dim === undefined ? flatten(x) : x.ndim === 0 ? unsqueeze(x, 0) : x;
+    const wide = source.shape.flatMap((n, i) => (i === d ? [n, repeats] : [n]));
+    const to = source.shape.map((n, i) => (i === d ? n * repeats : n));
+    return copied(x, reshape(expand(unsqueeze(source, d + 1), wide), to));
   });
 }
 
