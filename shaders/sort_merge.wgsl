@@ -1,14 +1,14 @@
-// Merges sorted runs of each line in pairs, without barriers: an element's place is its own in its run and that in the
-// sibling run, found by binary search. Equal keys stay in order. Each thread takes EACH elements, THREADS apart.
+// Merges sorted runs of each line in pairs. A thread makes EACH elements of the result, which its run width is a multiple of:
+// a binary search says how many of those before come from the left run. Equal keys stay in order.
 //
 // Defined elsewhere:
-//   params.steps, .length           elements of all lines, and of one
+//   params.lines, .length           how many lines, and elements in each
 //   runWidth()                      elements of a run
 //   keyAt(position) -> u32          the key of an element, by its place among all
 //   relocate(position, place)       moves an element: its key, and where in its line it was at first
 
 override THREADS: u32 = 64;
-override EACH: u32 = 1;
+override EACH: u32 = 16;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -16,25 +16,38 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
+  let index = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
+  let chunks = (params.length + EACH - 1u) / EACH;
+  if (index / chunks >= params.lines) {
+    return;
+  }
+  let line = index / chunks * params.length;
+  let end = line + params.length;
+  let first = line + index % chunks * EACH;
   let width = runWidth();
-  let first = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS * EACH + thread;
-  let end = min(params.steps, first + THREADS * EACH);
-  for (var position = first; position < end; position += THREADS) {
-    let element = position % params.length;
-    let line = position - element;
-    let own = element / width * width;
-    let right = own / width % 2u == 1u;
-    let key = keyAt(position);
-    var low = line + min(select(own + width, own - width, right), params.length);
-    var high = min(low + width, line + params.length);
-    let base = low;
-    while (low < high) {
-      let middle = (low + high) / 2u;
-      let other = keyAt(middle);
-      let before = other < key || (right && other == key);
-      low = select(low, middle + 1u, before);
-      high = select(middle, high, before);
+  let leftStart = first - (first - line) % (2u * width);
+  let leftEnd = min(leftStart + width, end);
+  let rightEnd = min(leftEnd + width, end);
+
+  let before = first - leftStart;
+  var low = before - min(before, rightEnd - leftEnd);
+  var high = min(before, leftEnd - leftStart);
+  while (low < high) {
+    let middle = (low + high) / 2u;
+    let more = keyAt(leftStart + middle) <= keyAt(leftEnd + before - 1u - middle);
+    low = select(low, middle + 1u, more);
+    high = select(middle, high, more);
+  }
+
+  var left = leftStart + low;
+  var right = leftEnd + before - low;
+  for (var place = first; place < min(first + EACH, rightEnd); place++) {
+    if (left < leftEnd && (right >= rightEnd || keyAt(left) <= keyAt(right))) {
+      relocate(left, place);
+      left++;
+    } else {
+      relocate(right, place);
+      right++;
     }
-    relocate(position, position - select(0u, width, right) + low - base);
   }
 }

@@ -11,10 +11,11 @@ import {
   type ScatterKernel,
   type SortKernel,
 } from '../../ir/kernel.ts';
-import { clamp, type Part, powerOfTwo, type Source, type Split } from './lower.ts';
+import { clamp, type Part, type Plan, powerOfTwo, type Source, type Split } from './lower.ts';
 import { denseShader } from './wgsl/dense.ts';
 import { lineCount, lineLength } from './wgsl/lines.ts';
 import { batchCount } from './wgsl/matmul.ts';
+import type { Shader } from './wgsl/module.ts';
 import { scanShader } from './wgsl/scan.ts';
 import { scatterShader } from './wgsl/scatter.ts';
 import { sortBlocksShader, sortMergeShader } from './wgsl/sort.ts';
@@ -73,15 +74,15 @@ const plain = (space: Shape, dtype: DType, binding: number): Input => ({
   access: { mode: 'direct', strides: contiguousStrides(space), offset: 0 },
 });
 
+/** Elements that a thread sorts by itself. */
+const BLOCK = 16;
+
 /** Stably sorts each line by its keys, which come to lie in the source that is returned. */
 function sort(sequence: Sequence, kernel: SortKernel, buffers: readonly Source[]): Source {
   const { software, parts } = sequence;
   const { space, key, inputs, scalars, bindings } = kernel;
-  const [length, elements] = [lineLength(kernel), sizeOf(space)];
-  // A software adapter spends more on a barrier than on a dispatch.
-  const [threads, each] = software ? [16, 16] : [256, 4];
-  const size = software ? each : clamp(powerOfTwo(length), each, threads * each);
-  const merges = Math.ceil(Math.log2(Math.max(1, length / size)));
+  const [lines, length, elements] = [lineCount(kernel), lineLength(kernel), sizeOf(space)];
+  const merges = Math.ceil(Math.log2(Math.max(1, length / BLOCK)));
 
   const { binding } = kernel.outputs[0];
   const keys = sequence.take(elements);
@@ -117,37 +118,36 @@ function sort(sequence: Sequence, kernel: SortKernel, buffers: readonly Source[]
   const pair = (at: number): Input[] => [plain(space, 'uint32', at), plain(space, 'int32', at + 1)];
   const written = (inputs: readonly Input[]): Output[] =>
     inputs.map(({ dtype, binding: b }) => ({ ...keyOutput, dtype, expr: position, binding: b }));
-  const block: LoopKernel = { ...common, inputs: [], outputs: written(pair(0)), scalars: ['uint32'], bindings: 2 };
-  const perGroup = (threads * each) / size;
+  const plan = (name: string, shader: () => Shader, each: number): Plan => ({
+    key: name,
+    shader,
+    constants: { THREADS: 64, EACH: each },
+    groups: Math.ceil((lines * Math.ceil(length / each)) / 64),
+  });
+  const block: LoopKernel = { ...common, inputs: [], outputs: written(pair(0)), scalars: [], bindings: 2 };
   parts.push({
     kernel: block,
     buffers: first,
-    extra: [size],
-    plan: {
-      key: 'sort blocks',
-      shader: () => sortBlocksShader(block),
-      constants: { THREADS: threads, EACH: each },
-      groups: Math.ceil((lineCount(kernel) * Math.ceil(length / size)) / perGroup),
-    },
+    extra: [],
+    plan: plan('sort blocks', () => sortBlocksShader(block), BLOCK),
   });
-  const merge: LoopKernel = { ...common, inputs: pair(0), outputs: written(pair(2)), scalars: ['uint32'], bindings: 4 };
-  const constants = software ? { THREADS: 64, EACH: elements >= 2 ** 17 ? 16 : 1 } : { THREADS: 256, EACH: 1 };
+  const merge: LoopKernel = {
+    ...common,
+    inputs: pair(0),
+    outputs: written(pair(2)),
+    scalars: ['uint32'],
+    bindings: 4,
+  };
   for (let i = 0; i < merges; i++)
     parts.push({
       kernel: merge,
       buffers: i % 2 === 0 ? [...first, ...second] : [...second, ...first],
-      extra: [size * 2 ** i],
-      plan: {
-        key: 'sort merge',
-        shader: () => sortMergeShader(merge),
-        constants,
-        groups: Math.ceil(elements / (constants.THREADS * constants.EACH)),
-      },
+      extra: [BLOCK * 2 ** i],
+      plan: plan('sort merge', () => sortMergeShader(merge), software ? 16 : 4),
     });
   return merges % 2 === 0 ? first[0]! : second[0]!;
 }
 
-const SHORT = 32;
 const FEW = 2 ** 18;
 
 function scatter(sequence: Sequence, kernel: ScatterKernel, buffers: readonly Source[]): void {
@@ -166,7 +166,7 @@ function scatter(sequence: Sequence, kernel: ScatterKernel, buffers: readonly So
         groups: Math.ceil(threads / 64),
       },
     });
-  if (length <= SHORT || (length <= 1024 && threads * length <= FEW)) {
+  if (length <= (sequence.software ? 8 : 32) || (length <= 1024 && threads * length <= FEW)) {
     fold(kernel, buffers, false);
     return;
   }

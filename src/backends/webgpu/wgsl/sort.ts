@@ -1,6 +1,5 @@
 import blocksSkeleton from '../../../../shaders/sort_blocks.wgsl';
 import mergeSkeleton from '../../../../shaders/sort_merge.wgsl';
-import { sizeOf } from '../../../core/shape.ts';
 import type { LoopKernel } from '../../../ir/kernel.ts';
 import { block } from './axes.ts';
 import { lineCount, lineLength } from './lines.ts';
@@ -13,8 +12,8 @@ export function sortBlocksShader(kernel: LoopKernel): Shader {
   module.param('lines', lineCount);
   module.param('length', lineLength);
   const generated = [
-    block('fn blockLength() -> u32', [`return ${module.scalar(0)};`]),
     block('fn keyAt(position: u32) -> u32', [`return ${module.load(keys!, 'position')};`]),
+    block('fn indexAt(position: u32) -> u32', [`return u32(${module.load(order!, 'position')});`]),
     block('fn store(position: u32, key: u32, index: u32)', [
       module.store(keys!, 'position', 'key'),
       module.store(order!, 'position', 'i32(index)'),
@@ -27,7 +26,7 @@ export function sortBlocksShader(kernel: LoopKernel): Shader {
 export function sortMergeShader(kernel: LoopKernel): Shader {
   const module = new Module(kernel);
   const [keys, order] = kernel.inputs;
-  module.param('steps', (k) => sizeOf(k.space));
+  module.param('lines', lineCount);
   module.param('length', lineLength);
   const generated = [
     block('fn runWidth() -> u32', [`return ${module.scalar(0)};`]),
