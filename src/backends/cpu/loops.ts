@@ -414,13 +414,16 @@ class LoopEmitter extends Reductions {
 
   protected scanChunk(vectors: number): void {
     const { f } = this;
-    for (this.vector = 0; this.vector < vectors; this.vector++) this.hoist(this.roots, BETWEEN);
-    this.vector = 0;
+    const each = (body: () => void): void => {
+      for (this.vector = 0; this.vector < vectors; this.vector++) body();
+      this.vector = 0;
+    };
+    each(() => this.hoist(this.roots, BETWEEN));
     const carry = this.startCarry(vectors);
     this.nest(this.rowLoops, () =>
       this.scope(() => {
         this.hoistShared(this.roots);
-        for (; this.vector < vectors; this.vector++) this.scope(() => this.carry(carry));
+        each(() => this.scope(() => this.carry(carry)));
         f.splat(0);
         f.set(carry.first);
         this.write([0], vectors);

@@ -141,7 +141,7 @@ export function planLoops(
     const reader = drafts.findIndex((s) => s.role === 'input' && row.some((d) => s.strides[d.dims[0]!] !== 0));
     dims = [...mergeDims(outer, output), ...mergeDims(row, reader)];
   }
-  const lanes = (): Dim[] => (scan ? dims.filter((d) => !d.row) : dims);
+  const lanes = (): readonly Dim[] => (scan ? dims.filter((d) => !d.row) : dims);
   if (lanes().length === 0) dims = [{ size: 1, dims: [], row: false, strides: drafts.map(() => 0) }, ...dims];
 
   const cost = (dim: Dim): number => {
@@ -157,7 +157,7 @@ export function planLoops(
   };
   let lane = lanes().at(-1)!;
   let best = Infinity;
-  for (const dim of lanes().reverse()) {
+  for (const dim of [...lanes()].reverse()) {
     const c = cost(dim);
     if (c < best) {
       best = c;
@@ -180,11 +180,10 @@ export function planLoops(
   const streams = drafts.map((s, i): Stream => {
     const stride = lane.strides[i]!;
     let lanes: Stream['lanes'] = stride === 0 ? 'same' : stride === 1 ? 'next' : 'apart';
-    const single =
-      mode === 'scan'
-        ? lane.size === 1
-        : mode === 'row' && s.role === 'output' && kernel.outputs[s.which]!.level === 'row';
-    if (s.role === 'output' && lanes === 'same' && !single) lanes = lane.size === 1 ? 'next' : 'apart';
+    if (s.role === 'output' && lanes === 'same') {
+      const single = mode === 'scan' ? lane.size === 1 : mode === 'row' && kernel.outputs[s.which]!.level === 'row';
+      if (!single) lanes = lane.size === 1 ? 'next' : 'apart';
+    }
     return {
       role: s.role,
       which: s.which,

@@ -1,7 +1,8 @@
-import { contiguousStrides, type Shape } from '../../core/shape.ts';
+import { contiguousStrides } from '../../core/shape.ts';
 import { load, rewrite } from '../../ir/expr.ts';
 import type { Input, LoopKernel, ScanKernel } from '../../ir/kernel.ts';
 import { LoopProgram, type Modules } from './program.ts';
+import { directAccess } from './walk.ts';
 
 /**
  * A scan as a loop kernel with one row dim: its `reductions` are the combined parts, then the parts at the place, and
@@ -12,25 +13,21 @@ function asLoop({ space, inputs, combine, outputs: [output], scalars, bindings, 
   const exprs = rewrite([...combine, output.expr], (e) =>
     e.op === 'result' && e.value >= inputs.length ? right[e.value - inputs.length] : undefined,
   );
+  const walk = (strides: readonly number[], offset: number): Walk => {
+    const step = strides.at(-1)!;
+    if (!reverse) return { strides, offset };
+    return { strides: [...strides.slice(0, -1), -step], offset: offset + Math.max(space.at(-1)! - 1, 0) * step };
+  };
   return {
     kind: 'rowwise',
     space,
     inner: 1,
     inputs: inputs.map((input): Input => {
-      const { access } = input;
-      if (access.mode !== 'direct') throw new Error('scans read their inputs directly');
-      return { ...input, access: { ...access, ...(reverse ? turned(space, access) : {}) } };
+      const { strides, offset } = directAccess(input);
+      return { ...input, access: { mode: 'direct', ...walk(strides, offset) } };
     }),
     reductions: [...exprs.slice(0, -1), ...right].map((expr) => ({ op: 'sum', expr })),
-    outputs: [
-      {
-        ...output,
-        expr: exprs.at(-1)!,
-        ...(reverse
-          ? turned(space, { strides: contiguousStrides(space), offset: 0 })
-          : { strides: contiguousStrides(space) }),
-      },
-    ],
+    outputs: [{ ...output, expr: exprs.at(-1)!, ...walk(contiguousStrides(space), 0) }],
     scalars,
     bindings,
   };
@@ -39,12 +36,6 @@ function asLoop({ space, inputs, combine, outputs: [output], scalars, bindings, 
 interface Walk {
   readonly strides: readonly number[];
   readonly offset: number;
-}
-
-/** The same elements with the last dim backwards. */
-function turned(space: Shape, { strides, offset }: Walk): Walk {
-  const step = strides.at(-1)!;
-  return { strides: [...strides.slice(0, -1), -step], offset: offset + Math.max(space.at(-1)! - 1, 0) * step };
 }
 
 export const scanProgram = (modules: Modules, kernel: ScanKernel): LoopProgram =>

@@ -13,10 +13,13 @@ export class SortProgram implements Runnable {
   private readonly keys: LoopProgram;
   private readonly length: number;
   private readonly rows: number;
+  /** The buffer of the output. */
+  private readonly binding: number;
   private readonly counts = new Uint32Array(4 * DIGITS);
 
   constructor(modules: Modules, kernel: SortKernel) {
     const { space, inputs, key, outputs, scalars, bindings } = kernel;
+    this.binding = outputs[0].binding;
     this.length = space.at(-1)!;
     this.rows = sizeOf(space.slice(0, -1));
     this.keys = new LoopProgram(modules, {
@@ -29,11 +32,8 @@ export class SortProgram implements Runnable {
       scalars,
       bindings,
     });
-    this.binding = outputs[0].binding;
     this.scratch = Math.max(this.keys.scratch, 16 * this.length);
   }
-
-  private readonly binding: number;
 
   launch(heap: Heap, addresses: readonly number[], scalars: readonly number[], scratch: number): void {
     const { length, rows } = this;

@@ -23,6 +23,6 @@ export function forEachOffset(
 
 /** Strides and offset of an input that is read directly. */
 export function directAccess({ access }: Input): { readonly strides: readonly number[]; readonly offset: number } {
-  if (access.mode !== 'direct') throw new Error('this input is read directly');
+  if (access.mode !== 'direct') throw new Error('boundary kernels read their inputs directly');
   return access;
 }
