@@ -52,6 +52,16 @@ function checkGradient(op: string, g: unknown, i: number, shape: Shape): Tensor 
   return g;
 }
 
+/** @internal What a gradient rule from outside returned, one for each argument. */
+export function checkGradients(op: string, found: unknown, shapes: readonly Shape[]): (Tensor | null)[] {
+  const list: readonly unknown[] = Array.isArray(found) ? found : [found];
+  if (list.length !== shapes.length)
+    throw new UnsupportedError(
+      `${op}: backward returned ${list.length} gradients for ${shapes.length} arguments; it gives one for each, null where there is none`,
+    );
+  return list.map((g, i) => checkGradient(op, g, i, shapes[i] ?? []));
+}
+
 /** Puts an output on the tape as a part of a vector that stands for all outputs, so that they have one gradient together. */
 function part(op: string, whole: Tensor, output: Tensor, start: number): Tensor {
   const around = [start, whole.size - start - output.size];
@@ -139,12 +149,7 @@ export function customOp<Args extends readonly unknown[], Out extends Tensors | 
           return floats ? reshape(narrow(g, 0, starts[k] ?? 0, sizeOf(shape)), shape) : zeros(shape, { device });
         });
         const found = backward(context(needs.slice(0, args.length), kept), ...(gradients as unknown as Arguments<Out>));
-        const list = Array.isArray(found) ? (found as readonly unknown[]) : [found];
-        if (list.length !== args.length)
-          throw new UnsupportedError(
-            `${name}: backward returned ${list.length} gradients for ${args.length} arguments; it gives one for each, null where there is none`,
-          );
-        return list.map((x, i) => (typeof tensors[i] === 'number' ? null : checkGradient(name, x, i, wanted[i] ?? [])));
+        return checkGradients(name, found, wanted.slice(0, args.length));
       };
       const whole = only && outputs[0] ? outputs[0] : vector();
       const constants = saved.map((x) => (tensors.includes(x) ? x : detach(x)));
