@@ -5,7 +5,8 @@ import { zeros } from '../ops/creation.ts';
 import { checkOptions, compose, describe, deviceOf, taped } from '../ops/record.ts';
 import { expand, flatten, narrow, reshape } from '../ops/structure.ts';
 import { pad } from '../ops/windows.ts';
-import { type GradientRule, gradEnabled, withGrad } from '../tensor/tape.ts';
+import type { Device } from '../tensor/device.ts';
+import { type GradientRule, gradEnabled, type TapeNode, withGrad } from '../tensor/tape.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { Arguments, Tensors } from './functional.ts';
 import { detach } from './grad.ts';
@@ -52,10 +53,68 @@ function checkGradient(op: string, g: unknown, i: number, shape: Shape): Tensor 
   return g;
 }
 
+/** @internal What a gradient rule from outside returned, one for each argument. */
+export function checkGradients(op: string, found: unknown, shapes: readonly Shape[]): (Tensor | null)[] {
+  const list: readonly unknown[] = Array.isArray(found) ? found : [found];
+  if (list.length !== shapes.length)
+    throw new UnsupportedError(
+      `${op}: backward returned ${list.length} gradients for ${shapes.length} arguments; it gives one for each, null where there is none`,
+    );
+  return list.map((g, i) => checkGradient(op, g, i, shapes[i] ?? []));
+}
+
 /** Puts an output on the tape as a part of a vector that stands for all outputs, so that they have one gradient together. */
 function part(op: string, whole: Tensor, output: Tensor, start: number): Tensor {
   const around = [start, whole.size - start - output.size];
   return taped(op, { gradient: (g) => [pad(flatten(g), around)], saves: 'nothing' }, [whole], output);
+}
+
+/** What a call leaves for its backward pass. Like everything on the tape, it refers to no handle. */
+interface Call<Args extends readonly unknown[]> {
+  readonly device: Device;
+  readonly plain: CustomContext<Args>['args'];
+  readonly outputs: readonly { readonly shape: Shape; readonly floats: boolean; readonly start: number }[];
+  /** Elements of all floating outputs. */
+  readonly total: number;
+  /** Which output each saved tensor is, or -1. */
+  readonly places: readonly number[];
+  /** Where the op stands on the tape. */
+  hub: TapeNode | null;
+}
+
+/** Stands for several outputs on the tape: a vector of their elements, never computed, for only its gradient matters. */
+const vector = (device: Device, size: number): Tensor => expand(zeros([], { device }), [size]);
+
+function ruleOf<Args extends readonly unknown[], Out extends Tensors>(
+  { name, backward }: CustomOp<Args, Out>,
+  call: Call<Args>,
+): GradientRule {
+  const { device, plain, outputs, total, places } = call;
+  const only = outputs.length === 1;
+  /** A saved output stands where the output stood, for second derivatives. */
+  const placed = (x: Tensor, k: number): Tensor => {
+    const output = outputs[k];
+    if (!output?.floats || !gradEnabled()) return x;
+    const whole = only ? x : vector(device, total);
+    whole.moveTo(call.hub);
+    return only ? x : part(name, whole, x, output.start);
+  };
+  return (g, { inputs, needs, shapes }) => {
+    const gradients = outputs.map(({ shape, floats, start }) => {
+      if (only) return g;
+      return floats ? reshape(narrow(g, 0, start, sizeOf(shape)), shape) : zeros(shape, { device });
+    });
+    const n = plain.length;
+    const context: CustomContext<Args> = {
+      args: plain,
+      needsInputGrad: needs.slice(0, n),
+      savedTensors: inputs.slice(n).map((x, i) => placed(x, places[i] ?? -1)),
+      saveForBackward: () => {
+        throw new UnsupportedError(`${name}: saveForBackward belongs into forward`);
+      },
+    };
+    return checkGradients(name, backward(context, ...(gradients as unknown as Arguments<Out>)), shapes.slice(0, n));
+  };
 }
 
 /**
@@ -91,75 +150,59 @@ export function customOp<Args extends readonly unknown[], Out extends Tensors | 
     const tensors = args.map((x) => (x instanceof Tensor ? x : 0));
     const device = deviceOf(name, tensors);
     return compose(name, () => {
+      const plain = args.map((x) => (x instanceof Tensor ? undefined : x)) as unknown as CustomContext<Args>['args'];
       let saved: readonly Tensor[] = [];
-      const context = (needsInputGrad: readonly boolean[], savedTensors: readonly Tensor[]): CustomContext<Args> => ({
-        args: args.map((x) => (x instanceof Tensor ? undefined : x)) as unknown as CustomContext<Args>['args'],
-        needsInputGrad,
-        savedTensors,
+      const context: CustomContext<Args> = {
+        args: plain,
+        needsInputGrad: tensors.map((x) => gradEnabled() && typeof x !== 'number' && x.requiresGrad),
+        savedTensors: [],
         saveForBackward: (...kept) => {
           if (kept.length > 0) deviceOf(name, kept);
           saved = kept;
         },
-      });
-      const watched = tensors.map((x) => gradEnabled() && typeof x !== 'number' && x.requiresGrad);
-      const out = withGrad(false, () => forward(context(watched, []), ...args));
-      const raw = Array.isArray(out) ? (out as readonly Tensor[]) : [out as Tensor];
-      const odd: unknown = raw.find((y) => !(y instanceof Tensor));
-      if (odd !== undefined || raw.includes(undefined as never))
-        throw new UnsupportedError(
-          `${name}: forward returned ${describe(odd)}; it gives a tensor, or an array of tensors`,
-        );
-      deviceOf(name, [...tensors, ...raw]);
-      // What is not new gets a handle of its own, which can stand elsewhere on the tape.
-      const outputs = raw.map((y, i) => (y.tape || tensors.includes(y) || raw.indexOf(y) < i ? detach(y) : y));
-      const result = (out instanceof Tensor ? outputs[0] : outputs) as unknown as Out;
-      const starts: number[] = [];
-      let total = 0;
-      for (const y of outputs) {
-        starts.push(total);
-        if (isFloating(y.dtype)) total += y.size;
-      }
-      const shapes = outputs.map((y) => ({ shape: y.shape, floats: isFloating(y.dtype) }));
-      // A vector that is never computed: only its gradient matters. An only output needs none.
-      const vector = (): Tensor => expand(zeros([], { device }), [total]);
-      const only = shapes.length === 1;
-      const places = saved.map((x) => raw.indexOf(x));
-      const rule: GradientRule = (g, { inputs, needs, shapes: wanted }) => {
-        const whole = vector();
-        whole.moveTo(hub);
-        const kept = inputs.slice(args.length).map((x, i) => {
-          const k = places[i] ?? -1;
-          if (k < 0 || !isFloating(x.dtype) || !gradEnabled()) return x;
-          if (!only) return part(name, whole, x, starts[k] ?? 0);
-          x.moveTo(hub);
-          return x;
-        });
-        const gradients = shapes.map(({ shape, floats }, k) => {
-          if (only) return g;
-          return floats ? reshape(narrow(g, 0, starts[k] ?? 0, sizeOf(shape)), shape) : zeros(shape, { device });
-        });
-        const found = backward(context(needs.slice(0, args.length), kept), ...(gradients as unknown as Arguments<Out>));
-        const list = Array.isArray(found) ? (found as readonly unknown[]) : [found];
-        if (list.length !== args.length)
-          throw new UnsupportedError(
-            `${name}: backward returned ${list.length} gradients for ${args.length} arguments; it gives one for each, null where there is none`,
-          );
-        return list.map((x, i) => (typeof tensors[i] === 'number' ? null : checkGradient(name, x, i, wanted[i] ?? [])));
       };
-      const whole = only && outputs[0] ? outputs[0] : vector();
+      const out = withGrad(false, () => forward(context, ...args));
+      const raw: readonly unknown[] = Array.isArray(out) ? out : [out];
+      for (const y of raw)
+        if (!(y instanceof Tensor))
+          throw new UnsupportedError(
+            `${name}: forward returned ${describe(y)}; it gives a tensor, or an array of tensors`,
+          );
+      const given = raw as readonly Tensor[];
+      deviceOf(name, [...tensors, ...given]);
+      // What is not new gets a handle of its own, which can stand elsewhere on the tape.
+      const outputs = given.map((y, i) => (y.tape || tensors.includes(y) || given.indexOf(y) < i ? detach(y) : y));
+      let total = 0;
+      const parts = outputs.map(({ shape, dtype, size }) => {
+        const floats = isFloating(dtype);
+        const start = total;
+        if (floats) total += size;
+        return { shape, floats, start };
+      });
+      const call: Call<Args> = {
+        device,
+        plain,
+        outputs: parts,
+        total,
+        places: saved.map((x) => given.indexOf(x)),
+        hub: null,
+      };
       const constants = saved.map((x) => (tensors.includes(x) ? x : detach(x)));
-      taped(
+      const saves = constants.map((_, i) => args.length + i);
+      const only = outputs.length === 1 ? outputs[0] : undefined;
+      const whole = taped(
         name,
-        { gradient: rule, saves: constants.map((_, i) => args.length + i) },
+        { gradient: ruleOf(op as CustomOp<Args, Out & Tensors>, call), saves },
         [...tensors, ...constants],
-        whole,
+        only ?? vector(device, total),
       );
-      const hub = whole.tape;
-      if (!only && hub)
+      call.hub = whole.tape;
+      if (!only && whole.tape)
         outputs.forEach((y, k) => {
-          if (isFloating(y.dtype)) part(name, whole, y, starts[k] ?? 0);
+          const { floats, start } = parts[k] as (typeof parts)[number];
+          if (floats) part(name, whole, y, start);
         });
-      return result;
+      return (out instanceof Tensor ? outputs[0] : outputs) as unknown as Out;
     });
   };
 }

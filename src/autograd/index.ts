@@ -18,3 +18,4 @@ export {
 } from './functional.ts';
 export { type BackwardOptions, backward, detach, type GradOptions, noGrad, registerHook, retainGrad } from './grad.ts';
 export { type GradcheckOptions, gradcheck, gradgradcheck } from './gradcheck.ts';
+export { type CustomKernelOptions, customKernel, type HostArray } from './kernel.ts';

@@ -72,7 +72,7 @@ export interface Backend {
   /** Makes a program, or returns the cached one. May go on in the background: `submit` waits for it. */
   prepare(kernel: Kernel): Program;
   /**
-   * Runs a batch: all of it or, on failure, none. Bytes of uploads are copied before it returns. Throws what is known
+   * Runs a batch: all of its launches or, on failure, none; uploads that the device says nothing against stay. Bytes of uploads are copied before it returns. Throws what is known
    * at once; the promise, where there is one, rejects with what the device says later.
    */
   submit(batch: Batch): Promise<void> | undefined;

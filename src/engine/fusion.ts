@@ -94,7 +94,7 @@ const kindOf = ({ kind }: Item): Cluster['kind'] =>
 
 /** Is input `i` read over a space that is not the item's, or by another rule than an expression's? */
 const isOperand = (kind: Template['kind'], i: number): boolean =>
-  kind === 'matmul' ? i < 2 : kind === 'scan' || kind === 'scatter' || kind === 'dense';
+  kind === 'matmul' ? i < 2 : kind === 'scan' || kind === 'scatter' || kind === 'dense' || kind === 'custom';
 
 const outerSize = (c: { domain: Shape; inner: number }): number => c.domain.length - c.inner;
 const outputShape = (item: Item): Shape =>
@@ -761,7 +761,7 @@ function lowerFixed(item: Item, dtypeOf: (source: number) => DType): FusedKernel
     scalars: item.scalars.map((s) => s.dtype),
     bindings: sources.length + 1,
   };
-  const { combine, reverse, reduce, algorithm, check } = template;
+  const { combine, reverse, reduce, algorithm, source, check } = template;
   const make = (): Kernel => {
     switch (item.kind) {
       case 'scan':
@@ -773,6 +773,8 @@ function lowerFixed(item: Item, dtypeOf: (source: number) => DType): FusedKernel
         return { kind: 'scatter', ...common, targets: k, reduce: reduce!, check };
       case 'dense':
         return { kind: 'dense', ...common, algorithm: algorithm!, columns: k, check };
+      case 'custom':
+        return { kind: 'custom', ...common, source: source! };
       default:
         throw new Error(`a ${item.kind} has no kernel of its own`);
     }

@@ -2,7 +2,7 @@ import type { Buffer, Numbers } from '../backends/backend.ts';
 import type { DType } from '../core/dtype.ts';
 import type { Shape } from '../core/shape.ts';
 import { type Expr, exprKey, showExpr, walk } from '../ir/expr.ts';
-import type { Access, BoundaryKernel, DenseAlgorithm, ScatterOp } from '../ir/kernel.ts';
+import type { Access, BoundaryKernel, CustomSource, DenseAlgorithm, ScatterOp } from '../ir/kernel.ts';
 import type { Engine } from './engine.ts';
 import { type Origin, originOf } from './origin.ts';
 
@@ -32,11 +32,13 @@ export interface TemplateParts {
   /** A scan from the end. */
   readonly reverse: boolean;
   readonly algorithm: DenseAlgorithm | null;
+  /** The kernel of a user's own. */
+  readonly source: CustomSource | null;
   /** The scalar that a scatter or a factorisation puts into the status word where it fails. */
   readonly check: number | null;
 }
 
-const PLAIN: TemplateParts = { reduce: null, combine: [], reverse: false, algorithm: null, check: null };
+const PLAIN: TemplateParts = { reduce: null, combine: [], reverse: false, algorithm: null, source: null, check: null };
 
 const PRICE: Partial<Record<Expr['op'], number>> = {
   const: 0,
@@ -59,8 +61,8 @@ export function template(
   given: Partial<TemplateParts> = {},
 ): Template {
   const parts: TemplateParts = { ...PLAIN, ...given };
-  const { reduce, combine, reverse, algorithm, check } = parts;
-  const key = `${kind} ${reduce} ${reverse} ${algorithm} ${check} ${scalars.join(',')} ${exprKey([expr, ...combine])}`;
+  const { reduce, combine, reverse, algorithm, source, check } = parts;
+  const key = `${kind} ${reduce} ${reverse} ${algorithm} ${source?.id} ${check} ${scalars.join(',')} ${exprKey([expr, ...combine])}`;
   const known = templates.get(key);
   if (known) return known;
   let placed = false;

@@ -152,6 +152,29 @@ export const DENSE: Readonly<Record<DenseAlgorithm, (m: number, n: number, colum
 export const denseSize = (algorithm: DenseAlgorithm, m: number, n: number, columns: number): number =>
   Object.values(DENSE[algorithm](m, n, columns)).reduce((sum, [rows, cols]) => sum + rows * cols, 0);
 
+/** A kernel of a user's own: each element of the output from all inputs, which are contiguous and read at any place. */
+export interface CustomKernel extends Boundary {
+  readonly kind: 'custom';
+  readonly source: CustomSource;
+}
+
+/** An array that a custom kernel reads or writes on the host: elements row by row, bools as 0 and 1. */
+export interface HostArray {
+  readonly data: Float32Array | Int32Array | Uint32Array | Float64Array;
+  readonly shape: Shape;
+}
+
+/** What a custom kernel runs. */
+export interface CustomSource {
+  /** Tells one from another. */
+  readonly id: number;
+  readonly name: string;
+  /** Defines `fn element(i: u32)`. */
+  readonly wgsl: string;
+  /** Fills the output. */
+  readonly cpu: (inputs: readonly HostArray[], output: HostArray) => void;
+}
+
 /** What kernels have in common that nothing but sort's keys joins: inputs read directly, one output without gaps. */
 interface Boundary {
   readonly space: Shape;
@@ -161,7 +184,7 @@ interface Boundary {
   readonly bindings: number;
 }
 
-export type BoundaryKernel = ScanKernel | SortKernel | ScatterKernel | DenseKernel;
+export type BoundaryKernel = ScanKernel | SortKernel | ScatterKernel | DenseKernel | CustomKernel;
 export type Kernel = LoopKernel | MatmulKernel | BoundaryKernel;
 
 export const isLoop = (k: Kernel): k is LoopKernel => k.kind === 'map' || k.kind === 'reduce' || k.kind === 'rowwise';
@@ -197,6 +220,8 @@ function structure(k: Kernel): string {
       return `${k.reduce} ${k.check}`;
     case 'dense':
       return `${k.algorithm} ${k.check}`;
+    case 'custom':
+      return String(k.source.id);
     default:
       return `${k.inner} ${k.reductions.map((r) => r.op).join(',')}`;
   }
@@ -234,6 +259,8 @@ export function showKernel(k: Kernel): string {
       return `scatter [${space}] to ${k.targets}: ${k.reduce}; ${outputs[0]}`;
     case 'dense':
       return `dense [${space}]${k.columns > 0 ? ` columns=${k.columns}` : ''}: ${k.algorithm}`;
+    case 'custom':
+      return `custom [${space}]: ${k.source.name}`;
     default: {
       const row = k.inner > 0 ? ` row=${k.space.slice(k.space.length - k.inner).join('x')}` : '';
       const reductions = k.reductions.map((r, i) => `r${i} = ${r.op} ${showExpr(r.expr)}`);

@@ -3,6 +3,7 @@ import { DeviceError } from '../../core/errors.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import type { Backend, BackendLimits, Batch, Buffer, MemoryUse, Numbers, Program, Readback } from '../backend.ts';
 import { assemble, FunctionBuilder, op } from './assembler.ts';
+import { CustomProgram } from './custom.ts';
 import { DenseProgram } from './dense.ts';
 import { type Block, Heap, MAXIMUM_PAGES } from './heap.ts';
 import { GemmKernels, MatmulProgram } from './matmul.ts';
@@ -94,6 +95,8 @@ export class CpuBackend implements Backend {
         return new ScatterProgram(this.modules, kernel);
       case 'dense':
         return new DenseProgram(kernel);
+      case 'custom':
+        return new CustomProgram(kernel);
       default:
         return new LoopProgram(this.modules, kernel);
     }

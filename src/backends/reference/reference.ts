@@ -4,8 +4,10 @@ import { factorisations } from '../../ir/dense.ts';
 import { exactFunction } from '../../ir/exact.ts';
 import { type Expr, walk } from '../../ir/expr.ts';
 import {
+  type CustomKernel,
   type DenseKernel,
   denseSize,
+  type HostArray,
   type Input,
   type Kernel,
   type LoopKernel,
@@ -438,6 +440,25 @@ function runDense(run: Interpreter, kernel: DenseKernel): void {
   });
 }
 
+function runCustom(run: Interpreter, kernel: CustomKernel): void {
+  const { inputs, outputs, space, source } = kernel;
+  const typed = (dtype: DType, values: Float64Array): HostArray['data'] => {
+    if (dtype === 'float32') return run.float64 ? values.slice() : Float32Array.from(values);
+    return dtype === 'int32' ? Int32Array.from(values) : Uint32Array.from(values);
+  };
+  const [{ dtype, binding }] = outputs;
+  const out = { data: typed(dtype, new Float64Array(sizeOf(space))), shape: space };
+  source.cpu(
+    inputs.map(({ dtype: t, binding: b, access }) => {
+      const shape = access.mode === 'indirect' ? access.shape : space;
+      const values = run.buffers[b]!.values.subarray(access.offset, access.offset + sizeOf(shape));
+      return { data: typed(t, values), shape };
+    }),
+    out,
+  );
+  run.buffers[binding]!.values.set(out.data);
+}
+
 /**
  * The oracle: interprets kernel descriptions point by point, in float64 or in float32 (each operation rounded, sums rounded
  * once). Written for reading; nothing here is fast.
@@ -485,6 +506,7 @@ export class ReferenceBackend implements Backend {
     else if (kernel.kind === 'sort') runSort(run, kernel);
     else if (kernel.kind === 'scatter') runScatter(run, kernel);
     else if (kernel.kind === 'dense') runDense(run, kernel);
+    else if (kernel.kind === 'custom') runCustom(run, kernel);
     else if (sizeOf(kernel.space) === 0 && (kernel.kind === 'matmul' || kernel.inner === 0)) return;
     else if (kernel.kind === 'matmul') runMatmul(run, kernel);
     else runLoop(run, kernel);

@@ -12,6 +12,7 @@ import {
   type SortKernel,
 } from '../../ir/kernel.ts';
 import { clamp, type Part, type Plan, powerOfTwo, type Source, type Split } from './lower.ts';
+import { customShader } from './wgsl/custom.ts';
 import { denseShader } from './wgsl/dense.ts';
 import { lineCount, lineLength } from './wgsl/lines.ts';
 import { batchCount } from './wgsl/matmul.ts';
@@ -51,6 +52,21 @@ export function boundaryParts(kernel: BoundaryKernel, software: boolean): Split 
     case 'scatter':
       scatter(sequence, kernel, own);
       break;
+    case 'custom': {
+      const threads = 64;
+      sequence.parts.push({
+        kernel,
+        buffers: own,
+        extra: [],
+        plan: {
+          key: kernelKey(kernel),
+          shader: () => customShader(kernel),
+          constants: { THREADS: threads, EACH: 1 },
+          groups: Math.ceil(sizeOf(kernel.space) / threads),
+        },
+      });
+      break;
+    }
     default:
       sequence.parts.push({
         kernel,

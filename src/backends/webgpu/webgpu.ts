@@ -126,22 +126,25 @@ class WebGPUBackend implements Backend {
 
   private execute({ copies, jobs }: { copies: readonly Upload[]; jobs: readonly Job[] }): Promise<void> | undefined {
     for (const { memory } of copies) if (memory.error) throw memory.error;
+    // Whatever becomes of the jobs: tensors that others use are among what is uploaded.
+    this.upload(copies);
+    if (jobs.length === 0) return undefined;
     for (const { step, memories, label } of jobs) {
       const error = step.pipeline.error ?? memories.find((m) => m.error)?.error;
       if (error) throw new (error.constructor as typeof DeviceError)(`${label}: ${error.message}`);
     }
-    if (this.encoder.isWarm(jobs) || jobs.length === 0) {
-      this.send(copies, jobs);
+    if (this.encoder.isWarm(jobs)) {
+      this.send(jobs);
       return undefined;
     }
     const labels = [...new Set(jobs.map((job) => job.label))].join(', ');
-    const { error } = guarded(this.device, labels, () => this.send(copies, jobs));
+    const { error } = guarded(this.device, labels, () => this.send(jobs));
     return error.then((failed) => {
       if (failed) throw failed;
     });
   }
 
-  private send(copies: readonly Upload[], jobs: readonly Job[]): void {
+  private upload(copies: readonly Upload[]): void {
     const { queue } = this.device;
     for (const { memory, data } of copies)
       if (data.length > 0)
@@ -150,10 +153,12 @@ class WebGPUBackend implements Backend {
           0,
           (data instanceof Float64Array ? hostCopy(data) : data) as GPUAllowSharedBufferSource,
         );
-    if (jobs.length === 0) return;
+  }
+
+  private send(jobs: readonly Job[]): void {
     const encoder = this.device.createCommandEncoder();
     this.encoder.encode(encoder, jobs);
-    queue.submit([encoder.finish()]);
+    this.device.queue.submit([encoder.finish()]);
     this.counters.submits++;
   }
 
