@@ -1,3 +1,4 @@
+import { isFloating } from '../core/dtype.ts';
 import { TensorloomError, UnsupportedError } from '../core/errors.ts';
 import { showShape } from '../core/shape.ts';
 import { tensor } from '../ops/creation.ts';
@@ -42,7 +43,7 @@ export async function gradcheck(
   const values = await Promise.all(inputs.map(async (x) => Float64Array.from(await x.numbers('gradcheck'))));
   const leaves = (moved: readonly Float64Array[]): Tensor[] =>
     inputs.map((x, i) =>
-      tensor(moved[i] ?? [], { shape: x.shape, dtype: x.dtype, device, requiresGrad: x.dtype === 'float32' }),
+      tensor(moved[i] ?? [], { shape: x.shape, dtype: x.dtype, device, requiresGrad: isFloating(x.dtype) }),
     );
   // A weight for each element of the output, none like another, so that errors do not cancel.
   const weighted = (args: readonly Tensor[]): Tensor => {

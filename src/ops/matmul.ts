@@ -1,4 +1,4 @@
-import { promote } from '../core/dtype.ts';
+import { isFloating, promote } from '../core/dtype.ts';
 import { ShapeError } from '../core/errors.ts';
 import { broadcastShapes, showShape, sizeOf } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
@@ -10,7 +10,7 @@ import { expand, reshape, squeeze, sum, transpose, unsqueeze } from './structure
 
 const SUM = template('matmul', result(0, 'float32'));
 
-/** The product of float32 matrices whose batch dims are equal: the one kernel behind every product. */
+/** The product of matrices of one float dtype whose batch dims are equal: the one kernel behind every product. */
 function product(a: Tensor, b: Tensor): Tensor {
   const device = deviceOf('matmul', [a, b]);
   const rank = a.ndim;
@@ -19,7 +19,7 @@ function product(a: Tensor, b: Tensor): Tensor {
     node: t.node,
     access: { mode: 'direct' as const, strides: t.view.strides, offset: t.view.offset },
   }));
-  const out = produce(device, 'matmul', 'float32', space, { template: SUM, space, k: a.shape[rank - 1]!, inputs });
+  const out = produce(device, 'matmul', a.dtype, space, { template: SUM, space, k: a.shape[rank - 1]!, inputs });
   const gradient = (
     g: Tensor,
     { inputs: saved, needs }: { inputs: readonly Tensor[]; needs: readonly boolean[] },
@@ -27,7 +27,7 @@ function product(a: Tensor, b: Tensor): Tensor {
     needs[0] ? product(g, transpose(saved[1]!, -1, -2)) : null,
     needs[1] ? product(transpose(saved[0]!, -1, -2), g) : null,
   ];
-  return taped('matmul', { gradient, saves: 'inputs' }, [a, b], out);
+  return taped('matmul', { gradient, saves: 'inputs', narrow: true }, [a, b], out);
 }
 
 const mismatch = (op: string, a: Tensor, b: Tensor, rule: string): ShapeError =>
@@ -58,7 +58,7 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
     if (a.ndim === 1) return squeeze(matmul(unsqueeze(a, 0), b), b.ndim === 1 ? 0 : -2);
     if (b.ndim === 1) return squeeze(matmul(a, unsqueeze(b, 1)), -1);
     const dtype = promote('matmul', a.dtype, b.dtype);
-    if (dtype !== 'float32')
+    if (!isFloating(dtype))
       return sum(mul(unsqueeze(cast(a, 'int32'), -1), unsqueeze(cast(b, 'int32'), -3)), { dim: -2 });
     if (a.dtype !== dtype || b.dtype !== dtype) return matmul(cast(a, dtype), cast(b, dtype));
     const n = b.shape[b.ndim - 1]!;

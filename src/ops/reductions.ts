@@ -1,13 +1,23 @@
 import { isFloating } from '../core/dtype.ts';
 import { DTypeError, ShapeError } from '../core/errors.ts';
 import { normalizeDim, normalizeDims, showShape } from '../core/shape.ts';
-import { select as choose, constant, eq, index, isnan, load, or } from '../ir/expr.ts';
+import { select as choose, constant, eq, index, isnan, load, or, wide } from '../ir/expr.ts';
 import { withGrad } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add, cast, div, eq as equal, exp, isfinite, log, mul, sqrt, square, sub } from './elementwise.ts';
 import { where } from './functions.ts';
 import { checkOptions, compose, deviceOf, reduceNode, taped } from './record.ts';
-import { gather, keptShape, type ReduceOptions, reduceDims, reshape, squeeze, sum, withDims } from './structure.ts';
+import {
+  gather,
+  inFloat32,
+  keptShape,
+  type ReduceOptions,
+  reduceDims,
+  reshape,
+  squeeze,
+  sum,
+  withDims,
+} from './structure.ts';
 
 const notEmpty = (op: string, x: Tensor, dims: readonly number[]): void => {
   if (dims.some((d) => x.shape[d] === 0))
@@ -29,7 +39,7 @@ export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   checkOptions('mean', options, ['dim', 'keepDim']);
   floats('mean', x);
   const dims = normalizeDims('mean', options.dim, x.ndim);
-  return compose('mean', () => div(sum(x, { ...options, dim: dims }), countOf(x, dims)));
+  return compose('mean', () => inFloat32('mean', [x], (y) => div(sum(y, { ...options, dim: dims }), countOf(x, dims))));
 }
 
 function extremum(op: 'amax' | 'amin', x: Tensor, options: ReduceOptions): Tensor {
@@ -80,8 +90,8 @@ function argExtremum(op: 'argmax' | 'argmin', x: Tensor, options: ArgOptions): T
     const best = reduceDims(op, op === 'argmax' ? 'max' : 'min', x, [d]);
     const order = [...x.shape.map((_, i) => i).filter((i) => i !== d), d];
     const space = order.map((i) => x.shape[i]!);
-    const here = load(0, x.dtype);
-    const found = eq(here, load(1, x.dtype));
+    const here = wide(load(0, x.dtype));
+    const found = eq(here, wide(load(1, x.dtype)));
     const hit = isFloating(x.dtype) ? or(found, isnan(here)) : found;
     const out = reduceNode(
       device,
@@ -163,17 +173,19 @@ export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
   floats('var', x);
   const dims = normalizeDims('var', options.dim, x.ndim);
   const n = countOf(x, dims) - (options.correction ?? 1);
-  return compose('var', () => {
-    const deviation = sub(x, mean(x, { dim: dims, keepDim: true }));
-    return div(sum(square(deviation), { dim: dims, keepDim: options.keepDim }), Math.max(0, n));
-  });
+  return compose('var', () =>
+    inFloat32('var', [x], (y) => {
+      const deviation = sub(y, mean(y, { dim: dims, keepDim: true }));
+      return div(sum(square(deviation), { dim: dims, keepDim: options.keepDim }), Math.max(0, n));
+    }),
+  );
 }
 
 /** The standard deviation: the root of `variance` (`torch.std`). */
 export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
   checkOptions('std', options, ['dim', 'keepDim', 'correction']);
   floats('std', x);
-  return compose('std', () => sqrt(variance(x, options)));
+  return compose('std', () => inFloat32('std', [x], (y) => sqrt(variance(y, options))));
 }
 
 /** log(sum(exp(x))) over some dims without overflow (`torch.logsumexp`); -Infinity over rows of -Infinity. */
@@ -184,14 +196,16 @@ export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
   const from = x.shape;
   const empty = dims.some((d) => from[d] === 0);
   const out = compose('logsumexp', () =>
-    withGrad(false, () => {
-      if (empty) return log(sum(x, { dim: dims }));
-      const top = reduceDims('logsumexp', 'max', x, dims);
-      // An infinite maximum would give inf - inf.
-      const shift = where(isfinite(top), top, 0);
-      const kept = reshape(shift, keptShape(from, dims));
-      return add(log(sum(exp(sub(x, kept)), { dim: dims })), shift);
-    }),
+    withGrad(false, () =>
+      inFloat32('logsumexp', [x], (y) => {
+        if (empty) return log(sum(y, { dim: dims }));
+        const top = reduceDims('logsumexp', 'max', y, dims);
+        // An infinite maximum would give inf - inf.
+        const shift = where(isfinite(top), top, 0);
+        const kept = reshape(shift, keptShape(from, dims));
+        return add(log(sum(exp(sub(y, kept)), { dim: dims })), shift);
+      }),
+    ),
   );
   const gradient = (g: Tensor, { inputs, output }: { inputs: readonly Tensor[]; output: Tensor }): Tensor[] => {
     const kept = keptShape(from, dims);
@@ -209,11 +223,13 @@ export function softmax(x: Tensor, dim: number): Tensor {
   const d = normalizeDim('softmax', dim, x.ndim);
   if (x.ndim === 0) return compose('softmax', () => reshape(softmax(reshape(x, [1]), 0), []));
   const out = compose('softmax', () =>
-    withGrad(false, () => {
-      if (x.size === 0) return exp(x);
-      const raised = exp(sub(x, amax(x, { dim: d, keepDim: true })));
-      return div(raised, sum(raised, { dim: d, keepDim: true }));
-    }),
+    withGrad(false, () =>
+      inFloat32('softmax', [x], (z) => {
+        if (z.size === 0) return exp(z);
+        const raised = exp(sub(z, amax(z, { dim: d, keepDim: true })));
+        return div(raised, sum(raised, { dim: d, keepDim: true }));
+      }),
+    ),
   );
   const gradient = (g: Tensor, { output: y }: { output: Tensor }): Tensor[] => [
     mul(y, sub(g, sum(mul(g, y), { dim: d, keepDim: true }))),
@@ -227,11 +243,13 @@ export function logSoftmax(x: Tensor, dim: number): Tensor {
   const d = normalizeDim('logSoftmax', dim, x.ndim);
   if (x.ndim === 0) return compose('logSoftmax', () => reshape(logSoftmax(reshape(x, [1]), 0), []));
   const out = compose('logSoftmax', () =>
-    withGrad(false, () => {
-      if (x.size === 0) return exp(x);
-      const shifted = sub(x, amax(x, { dim: d, keepDim: true }));
-      return sub(shifted, log(sum(exp(shifted), { dim: d, keepDim: true })));
-    }),
+    withGrad(false, () =>
+      inFloat32('logSoftmax', [x], (z) => {
+        if (z.size === 0) return exp(z);
+        const shifted = sub(z, amax(z, { dim: d, keepDim: true }));
+        return sub(shifted, log(sum(exp(shifted), { dim: d, keepDim: true })));
+      }),
+    ),
   );
   const gradient = (g: Tensor, { output: y }: { output: Tensor }): Tensor[] => [
     sub(g, mul(exp(y), sum(g, { dim: d, keepDim: true }))),

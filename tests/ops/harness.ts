@@ -134,6 +134,7 @@ export const SPECIAL: readonly number[] = [
 
 const INTEGERS: Readonly<Record<DType, readonly number[]>> = {
   float32: [-2.5, -1, 0, 0.5, 1, 3],
+  float16: [-2.5, -1, 0, 0.5, 1, 3],
   int32: [-7, -3, -1, 0, 1, 2, 5],
   uint32: [0, 1, 2, 3, 5, 7],
   bool: [0, 1],
