@@ -264,7 +264,11 @@ export function linspace(start: number, end: number, steps: number, options: Ten
   return finish(
     fromNode(
       device,
-      device.engine.source(dtype, encode('linspace', values, dtype, device.backend.precision === 'float64')),
+      device.engine.source(
+        dtype,
+        encode('linspace', values, dtype, device.backend.precision === 'float64'),
+        'linspace',
+      ),
       [steps],
     ),
     options,

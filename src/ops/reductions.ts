@@ -193,19 +193,19 @@ export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
   checkOptions('logsumexp', options, ['dim', 'keepDim']);
   floats('logsumexp', x);
   const dims = normalizeDims('logsumexp', options.dim, x.ndim);
+  // The gradient is an exponential of the result, which has to be exact for that.
+  if (x.dtype === 'float16') return inFloat32('logsumexp', [x], (y) => logsumexp(y, options));
   const from = x.shape;
   const empty = dims.some((d) => from[d] === 0);
   const out = compose('logsumexp', () =>
-    withGrad(false, () =>
-      inFloat32('logsumexp', [x], (y) => {
-        if (empty) return log(sum(y, { dim: dims }));
-        const top = reduceDims('logsumexp', 'max', y, dims);
-        // An infinite maximum would give inf - inf.
-        const shift = where(isfinite(top), top, 0);
-        const kept = reshape(shift, keptShape(from, dims));
-        return add(log(sum(exp(sub(y, kept)), { dim: dims })), shift);
-      }),
-    ),
+    withGrad(false, () => {
+      if (empty) return log(sum(x, { dim: dims }));
+      const top = reduceDims('logsumexp', 'max', x, dims);
+      // An infinite maximum would give inf - inf.
+      const shift = where(isfinite(top), top, 0);
+      const kept = reshape(shift, keptShape(from, dims));
+      return add(log(sum(exp(sub(x, kept)), { dim: dims })), shift);
+    }),
   );
   const gradient = (g: Tensor, { inputs, output }: { inputs: readonly Tensor[]; output: Tensor }): Tensor[] => {
     const kept = keptShape(from, dims);

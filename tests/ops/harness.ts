@@ -1,6 +1,6 @@
 // Tests generated from the records of the elementwise ops: inputs of every kind, and what they give on each device.
 
-import type { DType } from '../../src/core/dtype.ts';
+import { type DType, isFloating } from '../../src/core/dtype.ts';
 import { DTypeError } from '../../src/core/errors.ts';
 import { type Shape, sizeOf } from '../../src/core/shape.ts';
 import { type Device, keep, device as makeDevice, memory, scope, type Tensor, tensor, tidy } from '../../src/index.ts';
@@ -237,7 +237,7 @@ export function place(
 ): { leaves: Operand[]; args: Operand[] } {
   const leaves = operands.map((g): Operand => {
     if (typeof g === 'number') return g;
-    const grad = requiresGrad && g.dtype === 'float32';
+    const grad = requiresGrad && isFloating(g.dtype);
     return tensor(Float64Array.from(g.values), { shape: g.shape, dtype: g.dtype, device, requiresGrad: grad });
   });
   const args = leaves.map((x, i) => {
