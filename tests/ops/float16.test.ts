@@ -206,7 +206,8 @@ describe.each(names)('float16 on %s', (name) => {
       expect(list).toEqual([]);
     });
 
-    test.runIf(op.record.gradient)('gradient', async () => {
+    if (!op.record.gradient) return;
+    test('gradient', async () => {
       const operands = Array.from({ length: op.record.numbers?.length ?? op.record.lower.length }, (__, i): Given => {
         if (!tensorOperands(op).includes(i)) return op.record.numbers![i]!;
         const values = sample(op, i, 6, 3, false).map(halfRound);
