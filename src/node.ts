@@ -14,8 +14,8 @@ provideGPU(async () => {
   try {
     const { create, globals } = await import('webgpu');
     Object.assign(globalThis, globals);
-    // Dawn's instance must stay referenced as long as anything of it is used.
-    found = create([]);
+    // Dawn's instance must stay referenced as long as anything of it is used. It hides float16 on NVIDIA unless asked.
+    found = create(['enable-dawn-features=vulkan_enable_f16_on_nvidia']);
   } catch {
     return null;
   }

@@ -1,4 +1,4 @@
-import { type DType, isDType } from '../core/dtype.ts';
+import { DTYPES, type DType, isDType } from '../core/dtype.ts';
 import { DTypeError, UnsupportedError } from '../core/errors.ts';
 import { checkShape, contiguousStrides, type Shape } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
@@ -71,10 +71,7 @@ export function customKernel(options: CustomKernelOptions): (...inputs: readonly
       );
     const { shape, dtype = 'float32' } = output(...inputs.map((x) => ({ shape: x.shape, dtype: x.dtype })));
     checkShape(name, shape);
-    if (!isDType(dtype))
-      throw new DTypeError(
-        `${name}: output gives the dtype ${describe(dtype)}; use 'float32', 'int32', 'uint32' or 'bool'`,
-      );
+    if (!isDType(dtype)) throw new DTypeError(`${name}: output gives the dtype ${describe(dtype)}; use ${DTYPES}`);
     const y = produce(device, name, dtype, shape, {
       template: structure,
       space: shape,

@@ -26,15 +26,20 @@ export interface ReverseOptions {
 const restore = (device: Device, saved: Saved, tape: TapeNode | null): Tensor =>
   new Tensor(device, new Cell(saved.node), saved.view, tape);
 
+/** float16 as float32: what a rule computes from is rounded once, when it is done. */
+const widened = (x: Tensor): Tensor => (x.dtype === 'float16' ? cast(x, 'float32') : x);
+
 function contextOf(tape: TapeNode, device: Device, needs: readonly boolean[]): GradientContext {
-  // Restored when the rule asks: most rules look at few of them.
+  const value = (saved: Saved, at: TapeNode | null): Tensor => {
+    const x = restore(device, saved, at);
+    return tape.widens ? widened(x) : x;
+  };
   const inputs = tape.inputs.map((info, i) => {
     const saved = tape.savedInput(i);
-    if (saved) return restore(device, saved, saved.tape);
-    return info.scalar as unknown as Tensor;
+    return saved ? value(saved, saved.tape) : (info.scalar as unknown as Tensor);
   });
   const saved = tape.savedOutput();
-  const output = saved ? restore(device, saved, tape) : (undefined as unknown as Tensor);
+  const output = saved ? value(saved, tape) : (undefined as unknown as Tensor);
   return { inputs, output, needs, shapes: tape.inputs.map((x) => x.shape), dtypes: tape.inputs.map((x) => x.dtype) };
 }
 
@@ -111,7 +116,7 @@ export function reverse(seeds: readonly Seed[], options: ReverseOptions): Map<Ta
         if (!tape.rule) continue;
         const needs = tape.parents.map((p) => p !== null && leads(p));
         if (!needs.includes(true)) continue;
-        const incoming = g;
+        const incoming = tape.widens ? widened(g) : g;
         const { rule, label, site } = tape;
         during(label, site, () => {
           const out = rule(incoming, contextOf(tape, incoming.device, needs));

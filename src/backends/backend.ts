@@ -22,12 +22,23 @@ export interface Launch {
   readonly label: string;
 }
 
-/** Elements on their way to or from a device. Bools travel as Uint32Array of 0 and 1; Float64Array only where `precision` is float64. */
+/**
+ * Elements on their way to or from a device. Bools travel as Uint32Array of 0 and 1, float16 as a Float32Array of rounded numbers;
+ * Float64Array only where `precision` is float64.
+ */
 export type Numbers = Float32Array | Int32Array | Uint32Array | Float64Array;
+
+/** Elements for a buffer. */
+export interface Upload {
+  readonly buffer: Buffer;
+  readonly data: Numbers;
+  /** They are of float16. */
+  readonly halves?: boolean;
+}
 
 /** What one flush hands over: uploads happen first, then the launches in order. */
 export interface Batch {
-  readonly uploads: readonly { readonly buffer: Buffer; readonly data: Numbers }[];
+  readonly uploads: readonly Upload[];
   readonly launches: readonly Launch[];
 }
 
@@ -62,6 +73,8 @@ export interface Backend {
   readonly limits: BackendLimits;
   /** What float32 tensors are computed in; float64 only on the reference backend. */
   readonly precision: 'float32' | 'float64';
+  /** Whether it stores float16. */
+  readonly halves: boolean;
   /**
    * A buffer of at least the given bytes (a multiple of 4; 0 is allowed), its content undefined. Throws OutOfMemoryError.
    * `prefer` is the id of the buffer that the caller had for this the last time, to be given again if it is free.

@@ -1,20 +1,27 @@
 import { DTypeError } from './errors.ts';
 
-/** The element types of a tensor. Every element takes four bytes on the device; bools are stored as 0 and 1. */
-export type DType = 'float32' | 'int32' | 'uint32' | 'bool';
+/**
+ * The element types of a tensor. float16 takes two bytes an element on the device, where the device has it, and all others four;
+ * bools are stored as 0 and 1.
+ */
+export type DType = 'float32' | 'float16' | 'int32' | 'uint32' | 'bool';
 
-/** The typed array that `Tensor.data()` gives for a dtype. */
+/** The typed array that `Tensor.data()` gives for a dtype. That of float16 holds the same numbers as float32. */
 export interface TypedArrays {
   float32: Float32Array;
+  float16: Float32Array;
   int32: Int32Array;
   uint32: Uint32Array;
   bool: Uint8Array;
 }
 
-/** Bytes an element takes on the device. */
-export const ELEMENT_BYTES = 4;
+/** Bytes of an element on the device. */
+export const widthOf = (dtype: DType): number => (dtype === 'float16' ? 2 : 4);
 
-const RANK: Record<DType, number> = { bool: 0, uint32: 1, int32: 1, float32: 2 };
+/** Bytes of elements on the device: a whole number of words. */
+export const bytesOf = (dtype: DType, count: number): number => 4 * Math.ceil((count * widthOf(dtype)) / 4);
+
+const RANK: Record<DType, number> = { bool: 0, uint32: 1, int32: 1, float16: 2, float32: 3 };
 
 /** The least and the greatest number that an integer dtype holds; null for the others. */
 export const integerRange = (dtype: DType): readonly [number, number] | null =>
@@ -26,8 +33,11 @@ export function canHold(dtype: DType, x: number): boolean {
   return range === null || (Math.trunc(x) >= range[0] && Math.trunc(x) <= range[1]);
 }
 
-export const isFloating = (dtype: DType): boolean => dtype === 'float32';
+export const isFloating = (dtype: DType): boolean => dtype === 'float32' || dtype === 'float16';
 export const isDType = (value: unknown): value is DType => typeof value === 'string' && Object.hasOwn(RANK, value);
+
+/** The dtypes, as an error message lists them. */
+export const DTYPES = "'float32', 'float16', 'int32', 'uint32' or 'bool'";
 
 /** The dtype two tensors meet in, by PyTorch's promotion: bool, then integers, then floats. */
 export function promote(op: string, a: DType, b: DType): DType {
@@ -41,7 +51,7 @@ export function promote(op: string, a: DType, b: DType): DType {
 
 /** The dtype of a tensor combined with a JavaScript number: a number only raises the category, as in PyTorch. */
 export function promoteScalar(dtype: DType, value: number | boolean): DType {
-  if (typeof value === 'boolean') return dtype;
+  if (typeof value === 'boolean' || isFloating(dtype)) return dtype;
   if (!Number.isInteger(value)) return 'float32';
   return dtype === 'bool' ? 'int32' : dtype;
 }

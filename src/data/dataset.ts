@@ -1,4 +1,4 @@
-import { type DType, isDType } from '../core/dtype.ts';
+import { DTYPES, type DType, isDType } from '../core/dtype.ts';
 import { FormatError, IndexError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { type Shape, showShape, sizeOf } from '../core/shape.ts';
 import { type NestedNumbers, tensor } from '../ops/creation.ts';
@@ -85,7 +85,7 @@ export function asRows(op: string, rows: Rows): Tensor | HostRows {
   if (!isTyped(data))
     throw new FormatError(`${op}: the data of { data, shape } is ${describe(data)}; it must be a typed array`);
   if (dtype !== undefined && !isDType(dtype))
-    throw new FormatError(`${op}: ${describe(dtype)} is no dtype; use 'float32', 'int32', 'uint32' or 'bool'`);
+    throw new FormatError(`${op}: ${describe(dtype)} is no dtype; use ${DTYPES}`);
   if (shape.length === 0 || sizeOf(shape) !== data.length)
     throw new ShapeError(
       `${op}: ${data.length} elements do not fill the shape ${showShape(shape)}; the first size is the number of rows`,

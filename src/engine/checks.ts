@@ -1,8 +1,8 @@
 import type { Buffer, Readback } from '../backends/backend.ts';
-import { isFloating } from '../core/dtype.ts';
+import { type DType, isFloating } from '../core/dtype.ts';
 import { NumericsError } from '../core/errors.ts';
 import { type Shape, showShape } from '../core/shape.ts';
-import { and, bitcast, constant, type Expr, eq, isnan, load, min, select, uniform } from '../ir/expr.ts';
+import { and, bitcast, constant, type Expr, eq, isnan, load, min, select, uniform, wide } from '../ir/expr.ts';
 import type { Engine } from './engine.ts';
 import { Node, type NodeInput, template } from './node.ts';
 import { type CheckNumerics, checking, currentChecks, showOrigin } from './origin.ts';
@@ -15,8 +15,8 @@ import { type CheckNumerics, checking, currentChecks, showOrigin } from './origi
 const NONE = 2 ** 31 - 1;
 
 /** The least code of an element that is not finite, or what was found before: 2i for NaN in the i-th result, 2i + 1 for infinity. */
-const firstOf = (infinities: boolean): Expr => {
-  const x = load(0, 'float32');
+const firstOf = (infinities: boolean, dtype: DType): Expr => {
+  const x = wide(load(0, dtype));
   const bits = and(bitcast(x, 'uint32'), constant(0x7fffffff, 'uint32'));
   const infinite = select(eq(bits, constant(0x7f800000, 'uint32')), uniform(1, 'int32'), constant(NONE, 'int32'));
   const code = select(isnan(x), uniform(0, 'int32'), infinities ? infinite : constant(NONE, 'int32'));
@@ -103,7 +103,9 @@ export class Numerics {
       access: { mode: 'direct', strides: [stride], offset: 0 },
     });
     return new Node(this.engine, 'int32', 1, 'debug', {
-      template: template('reduce', firstOf(currentChecks() !== 'nan'), ['int32', 'int32'], { reduce: 'min' }),
+      template: template('reduce', firstOf(currentChecks() !== 'nan', node.dtype), ['int32', 'int32'], {
+        reduce: 'min',
+      }),
       space: [node.size],
       inner: 1,
       k: 0,

@@ -1,6 +1,6 @@
-import type { Backend, Buffer, Launch, MemoryUse, Numbers, Readback } from '../backends/backend.ts';
-import { type DType, ELEMENT_BYTES } from '../core/dtype.ts';
-import { IndexError, NumericsError, TensorloomError } from '../core/errors.ts';
+import type { Backend, Buffer, Launch, MemoryUse, Numbers, Readback, Upload } from '../backends/backend.ts';
+import { bytesOf, type DType } from '../core/dtype.ts';
+import { DTypeError, IndexError, NumericsError, TensorloomError } from '../core/errors.ts';
 import { Numerics, type Report } from './checks.ts';
 import type { External, Pending } from './fusion.ts';
 import { Node, type NodeSlot, type Operation } from './node.ts';
@@ -83,17 +83,28 @@ export class Engine {
 
   /** Records an operation. Its inputs are counted as used until the next flush. */
   record(label: string, dtype: DType, operation: Operation): Node {
+    this.checkDType(label, dtype);
     const node = new Node(this, dtype, operation.size, label, operation);
     this.queue.push(node);
-    this.queuedBytes += node.size * ELEMENT_BYTES;
+    this.queuedBytes += bytesOf(dtype, node.size);
     return node;
   }
 
   /** A node for elements on the host, which it owns from now on. Uploaded when first needed. */
   source(dtype: DType, host: Numbers, label = 'tensor'): Node {
+    this.checkDType(label, dtype);
     const node = new Node(this, dtype, host.length, label, null);
     node.host = host;
     return node;
+  }
+
+  /** Refuses a dtype that the device does not store. */
+  checkDType(op: string, dtype: DType): void {
+    if (dtype === 'float16' && !this.backend.halves)
+      throw new DTypeError(
+        `${op}: a ${this.backend.name} device without float16 (${this.backend.description}) cannot hold the result; convert with ` +
+          ".to('float32') or ask for dtype 'float32', or use a WebGPU device that has the feature shader-f16",
+      );
   }
 
   /** The code that a failed check of the op leaves in the status word. */
@@ -208,11 +219,11 @@ export class Engine {
         taken.push(buffer);
         return buffer;
       };
-      const uploads: { buffer: Buffer; data: Numbers }[] = [];
+      const uploads: Upload[] = [];
       externals.forEach((node, i) => {
         if (node.buffer || !node.host) return;
-        node.buffer = take(~i, node.size * ELEMENT_BYTES);
-        uploads.push({ buffer: node.buffer, data: node.host });
+        node.buffer = take(~i, bytesOf(node.dtype, node.size));
+        uploads.push({ buffer: node.buffer, data: node.host, halves: node.dtype === 'float16' });
       });
       const slots = plan.slots.map((bytes, i) => take(i, bytes));
       const at = (place: number): Buffer => (place < 0 ? externals[~place]!.buffer! : slots[place]!);
@@ -313,7 +324,7 @@ export class Engine {
         if (input.mark === 0) {
           externals.push(input);
           input.mark = -externals.length;
-          key += `<${input.dtype[0]}${input.size}${input.holders === 0 && input.owned ? '~' : ''}>`;
+          key += `<${input.dtype === 'float16' ? 'h' : input.dtype[0]}${input.size}${input.holders === 0 && input.owned ? '~' : ''}>`;
         }
         key += ` ${input.mark}${access.mode === 'direct' ? ':' : `@${access.shape.join()}?${access.check}:`}${access.strides.join()}+${access.offset}`;
       }

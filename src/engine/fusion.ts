@@ -1,4 +1,4 @@
-import type { DType } from '../core/dtype.ts';
+import { type DType, widthOf } from '../core/dtype.ts';
 import { contiguousStrides, type Shape, sizeOf } from '../core/shape.ts';
 import { constant, type Expr, index, load, loadAt, position, result, rewrite, uniform } from '../ir/expr.ts';
 import type { Access, Input, Kernel, Output, ReduceOp, Reduction } from '../ir/kernel.ts';
@@ -595,7 +595,7 @@ class Clusters {
     return c.members.filter((m) => m.item.live || (this.consumers.get(m.item.id) ?? []).some((id) => !own.has(id)));
   }
 
-  /** Rule 4: a live map over a dying external of its own size. */
+  /** Rule 4: a live map over a dying external of its own size and width. */
   private updatesInPlace(c: Cluster): boolean {
     return c.members.some(
       (m) =>
@@ -604,7 +604,8 @@ class Clusters {
           (r) =>
             r.source < 0 &&
             this.externals[~r.source]!.dying &&
-            this.externals[~r.source]!.size === sizeOf(m.item.space),
+            this.externals[~r.source]!.size === sizeOf(m.item.space) &&
+            widthOf(this.externals[~r.source]!.dtype) === widthOf(m.item.dtype),
         ),
     );
   }

@@ -1,5 +1,5 @@
 import type { Backend, Program } from '../backends/backend.ts';
-import { ELEMENT_BYTES } from '../core/dtype.ts';
+import { bytesOf, type DType, widthOf } from '../core/dtype.ts';
 import { type Kernel, type Output, showKernel } from '../ir/kernel.ts';
 import { type External, type FusedKernel, fuse, type Pending, type ScalarSource } from './fusion.ts';
 
@@ -118,6 +118,7 @@ function draft(
   const dies = (v: Value, i: number): boolean =>
     lastUse.get(v) === i && (v < 0 ? externals[~v]!.dying : !pending[v]!.live);
   const sizeOfValue = (v: Value): number => (v < 0 ? externals[~v]!.size : sizes[v]!);
+  const dtypeOf = (v: Value): DType => (v < 0 ? externals[~v]! : pending[v]!).dtype;
   const slots = new Slots();
   const place = new Map<Value, number>();
   const placeOf = (v: Value): number => place.get(v) ?? v;
@@ -132,12 +133,13 @@ function draft(
         dies(f.values[b]!, i) &&
         sizeOfValue(to) > 0 &&
         sizeOfValue(f.values[b]!) === sizeOfValue(to) &&
+        widthOf(dtypeOf(f.values[b]!)) === widthOf(dtypeOf(to)) &&
         ![...taken.values()].includes(b);
       // What comes from outside first: state that is updated keeps its buffer, and temporaries have slots anyway.
       const candidates = [...new Set(f.kernel.inputs.map((x) => x.binding))].filter(free);
       candidates.sort((x, y) => Number(f.values[x]! >= 0) - Number(f.values[y]! >= 0));
       const b = fusion ? donor(f.kernel, o, candidates) : null;
-      if (b === null) place.set(to, slots.take(sizeOfValue(to) * ELEMENT_BYTES));
+      if (b === null) place.set(to, slots.take(bytesOf(dtypeOf(to), sizeOfValue(to))));
       else {
         taken.set(o.binding, b);
         place.set(to, placeOf(f.values[b]!));
@@ -160,8 +162,8 @@ const megabytes = (bytes: number): string => {
 /** The plan for people: a line a kernel, with what was fused into it and what it writes. */
 export function showPlan(plan: Plan, sizes: readonly number[]): string {
   const lines = plan.steps.map((s, i) => {
-    const written = s.writes.reduce((sum, v) => sum + sizes[v]! * ELEMENT_BYTES, 0);
     const { kernel } = s.program;
+    const written = s.writes.reduce((sum, v, i) => sum + bytesOf(kernel.outputs[i]!.dtype, sizes[v]!), 0);
     const read = new Set(kernel.inputs.map((x) => x.binding));
     const inPlaces = kernel.outputs.filter((o) => read.has(o.binding)).length;
     const inPlace = inPlaces > 0 ? `, ${inPlaces} in place` : '';

@@ -52,7 +52,10 @@ export type FunctionOp =
 
 export type ScalarOp = LeafOp | UnaryOp | BinaryOp | 'select' | FunctionOp;
 
-/** A scalar expression: an immutable tree (or DAG) that every backend compiles. */
+/**
+ * A scalar expression: an immutable tree (or DAG) that every backend compiles. Values of float16 are loaded, moved (`select`) and
+ * converted from and to float32; nothing else is computed with them.
+ */
 export interface Expr {
   readonly op: ScalarOp;
   readonly dtype: DType;
@@ -161,8 +164,17 @@ export const select = (condition: Expr, yes: Operand, no: Operand): Expr => {
   const [x, y] = pair(yes, no);
   return node('select', x.dtype, condition, x, y);
 };
-/** Converts the value: floats truncate to integers (saturating, NaN to 0), anything non-zero is true. */
-export const cast = (x: Expr, dtype: DType): Expr => (x.dtype === dtype ? x : node('cast', dtype, x));
+/** Converts the value: floats truncate to integers (saturating, NaN to 0), anything non-zero is true. float16 by way of float32. */
+export const cast = (x: Expr, dtype: DType): Expr => {
+  if (x.dtype === dtype) return x;
+  if (dtype === 'float16') return node('cast', dtype, cast(x, 'float32'));
+  const from = wide(x);
+  return from.dtype === dtype ? from : node('cast', dtype, from);
+};
+/** What ops compute with: float32 in place of float16. */
+export const computed = (dtype: DType): DType => (dtype === 'float16' ? 'float32' : dtype);
+/** A value as ops compute with it. */
+export const wide = (x: Expr): Expr => (x.dtype === 'float16' ? node('cast', 'float32', x) : x);
 /** Reinterprets the bits of a 32-bit number. */
 export const bitcast = (x: Expr, dtype: DType): Expr => (x.dtype === dtype ? x : node('bitcast', dtype, x));
 

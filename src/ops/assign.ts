@@ -1,4 +1,4 @@
-import { canHold, type DType, integerRange } from '../core/dtype.ts';
+import { canHold, type DType, integerRange, isFloating } from '../core/dtype.ts';
 import { DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { broadcastShapes, isContiguous, sameShape, showShape } from '../core/shape.ts';
 import { type Node, template } from '../engine/node.ts';
@@ -109,9 +109,9 @@ export function assign_(x: Tensor, value: Operand): Tensor {
       throw new ShapeError(
         `assign_: a value of shape ${showShape(value.shape)} does not broadcast to ${showShape(x.shape)}`,
       );
-    if (value.dtype === 'float32' && x.dtype !== 'float32')
+    if (isFloating(value.dtype) && !isFloating(x.dtype))
       throw new DTypeError(
-        `assign_: a float32 value does not fit into ${x.dtype} without loss; convert it with .to('${x.dtype}')`,
+        `assign_: a ${value.dtype} value does not fit into ${x.dtype} without loss; convert it with .to('${x.dtype}')`,
       );
   }
   compose('assign', () => {

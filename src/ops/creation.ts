@@ -1,6 +1,7 @@
 import type { Numbers } from '../backends/backend.ts';
-import { canHold, type DType, integerRange, isDType } from '../core/dtype.ts';
+import { canHold, DTYPES, type DType, integerRange, isDType, isFloating, widthOf } from '../core/dtype.ts';
 import { DTypeError, FormatError, ShapeError, UnsupportedError } from '../core/errors.ts';
+import { halfRound, halfValue } from '../core/float16.ts';
 import { checkShape, type Shape, showShape, sizeOf } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
 import { add, cast as castExpr, type Expr, eq, index, mul, position, uniform } from '../ir/expr.ts';
@@ -22,9 +23,16 @@ export interface TensorOptions {
 
 /** Numbers or booleans, nested to any depth, of equal lengths at each level. */
 export type NestedNumbers = number | boolean | readonly NestedNumbers[];
+/** A Float16Array, which not every engine has. */
+export interface HalfArray {
+  readonly [Symbol.toStringTag]: 'Float16Array';
+  readonly length: number;
+  readonly [index: number]: number;
+}
 /** What `tensor` takes. */
 export type TensorData =
   | NestedNumbers
+  | HalfArray
   | Float32Array
   | Float64Array
   | Int32Array
@@ -40,8 +48,7 @@ const OPTIONS = ['dtype', 'device', 'requiresGrad'];
 function setup(op: string, options: TensorOptions): { device: Device; dtype: DType } {
   checkOptions(op, options, OPTIONS);
   const dtype = options.dtype ?? 'float32';
-  if (!isDType(dtype))
-    throw new DTypeError(`${op}: ${describe(dtype)} is no dtype; use 'float32', 'int32', 'uint32' or 'bool'`);
+  if (!isDType(dtype)) throw new DTypeError(`${op}: ${describe(dtype)} is no dtype; use ${DTYPES}`);
   if (options.device !== undefined && !(options.device instanceof Device))
     throw new UnsupportedError(`${op}: device must be a Device, as init() and device() give it`);
   checkFlag(op, 'requiresGrad', options.requiresGrad);
@@ -100,7 +107,9 @@ function flattenData(data: NestedNumbers): { shape: number[]; flat: number[]; bo
 
 /** Elements as the device takes them, checked to fit the dtype. */
 function encode(op: string, values: ArrayLike<number>, dtype: DType, float64: boolean): Numbers {
-  if (dtype === 'float32') return float64 ? Float64Array.from(values) : Float32Array.from(values);
+  if (isFloating(dtype) && float64) return Float64Array.from(values);
+  if (dtype === 'float16') return Float32Array.from(values, halfRound);
+  if (dtype === 'float32') return Float32Array.from(values);
   if (dtype === 'bool') return Uint32Array.from(values, (v) => (v !== 0 ? 1 : 0));
   for (let i = 0; i < values.length; i++) {
     const v = values[i]!;
@@ -124,12 +133,19 @@ const TYPED: readonly [new (n: number) => ArrayLike<number>, DType][] = [
   [Uint8ClampedArray, 'int32'],
 ];
 
+/** The dtype that a typed array suggests. */
+const dtypeOf = (data: TensorData): DType | undefined =>
+  (data as HalfArray)[Symbol.toStringTag] === 'Float16Array'
+    ? 'float16'
+    : TYPED.find(([Type]) => data instanceof Type)?.[1];
+
 /**
  * A tensor of the given data, which is copied: a number, nested arrays, or a typed array with an optional shape
- * (`torch.tensor`). The dtype is float32 unless the data is boolean or an integer typed array, or an option says otherwise.
+ * (`torch.tensor`). The dtype is float32 unless the data is boolean, an integer typed array or a Float16Array, or an option says
+ * otherwise.
  *
  * @throws FormatError for ragged arrays, saying where.
- * @throws DTypeError for values that the dtype cannot hold.
+ * @throws DTypeError for values that the dtype cannot hold, and for float16 where the device does not have it.
  * @example
  * ```ts
  * const x = tl.tensor([[1, 2], [3, 4]]);
@@ -139,13 +155,13 @@ const TYPED: readonly [new (n: number) => ArrayLike<number>, DType][] = [
 export function tensor(data: TensorData, options: TensorOptions & { readonly shape?: Shape | undefined } = {}): Tensor {
   const { shape: given, ...rest } = options;
   const { device } = setup('tensor', rest);
-  const typed = TYPED.find(([Type]) => data instanceof Type);
+  const typed = dtypeOf(data);
   if (!typed && typeof data === 'object' && !Array.isArray(data))
     throw new FormatError(`tensor: ${describe(data)} is no data; give numbers, nested arrays or a typed array`);
   const { shape, flat, bool } = typed
     ? { shape: [(data as Float32Array).length], flat: data as ArrayLike<number>, bool: false }
     : flattenData(data as NestedNumbers);
-  const dtype = options.dtype ?? (typed ? typed[1] : bool ? 'bool' : 'float32');
+  const dtype = options.dtype ?? typed ?? (bool ? 'bool' : 'float32');
   const to = given ?? shape;
   checkShape('tensor', to);
   if (sizeOf(to) !== flat.length)
@@ -244,7 +260,7 @@ export function arange(
     throw new ShapeError(
       `arange: steps of ${by} do not lead from ${from} to ${to}; the step must point there and not be 0`,
     );
-  const base = dtype === 'float32' ? dtype : 'int32';
+  const base = isFloating(dtype) ? 'float32' : 'int32';
   const expr = castExpr(add(uniform(0, base), mul(castExpr(position, base), uniform(1, base))), dtype);
   return finish(
     filled('arange', [n], dtype, device, expr, [
@@ -269,7 +285,11 @@ export function linspace(start: number, end: number, steps: number, options: Ten
   return finish(
     fromNode(
       device,
-      device.engine.source(dtype, encode('linspace', values, dtype, device.backend.precision === 'float64')),
+      device.engine.source(
+        dtype,
+        encode('linspace', values, dtype, device.backend.precision === 'float64'),
+        'linspace',
+      ),
       [steps],
     ),
     options,
@@ -277,23 +297,25 @@ export function linspace(start: number, end: number, steps: number, options: Ten
 }
 
 /** What draws real numbers draws no others. */
-function floats(op: string, options: TensorOptions): { device: Device } {
-  const { device, dtype } = setup(op, options);
-  if (dtype !== 'float32')
-    throw new DTypeError(`${op}: gives float32, not ${dtype}; convert it with .to('${dtype}'), or use randint`);
-  return { device };
+function floats(op: string, options: TensorOptions): { device: Device; dtype: DType } {
+  const found = setup(op, options);
+  if (!isFloating(found.dtype))
+    throw new DTypeError(
+      `${op}: gives float32 or float16, not ${found.dtype}; convert it with .to('${found.dtype}'), or use randint`,
+    );
+  return found;
 }
 
-/** Uniform in [0, 1) (`torch.rand`): the same bits on every device for the same seed. */
+/** Uniform in [0, 1) (`torch.rand`): the same bits on every device for the same seed. float32 or float16. */
 export function rand(shape: Shape, options: TensorOptions = {}): Tensor {
-  const { device } = floats('rand', options);
-  return finish(randomUniform(device, shape), options);
+  const { device, dtype } = floats('rand', options);
+  return finish(randomUniform(device, shape, dtype), options);
 }
 
-/** Normal with mean 0 and variance 1 (`torch.randn`): equal on all devices to a few units in the last place. */
+/** Normal with mean 0 and variance 1 (`torch.randn`): equal on all devices to a few units in the last place. float32 or float16. */
 export function randn(shape: Shape, options: TensorOptions = {}): Tensor {
-  const { device } = floats('randn', options);
-  return finish(randomNormal(device, shape), options);
+  const { device, dtype } = floats('randn', options);
+  return finish(randomNormal(device, shape, dtype), options);
 }
 
 /** Whole numbers from low up to, not including, high, as int32 (`torch.randint`). */
@@ -327,12 +349,14 @@ export const onesLike = (x: Tensor, options: TensorOptions = {}): Tensor =>
 /** One value in a tensor's shape, dtype and device. */
 export const fullLike = (x: Tensor, value: number, options: TensorOptions = {}): Tensor =>
   constant('fullLike', x?.shape, value, like('fullLike', x, options));
-/** Uniform numbers in a tensor's shape and device. */
+/** The dtype of random floats beside a tensor. */
+const floatLike = (x: Tensor): DType => (x?.dtype === 'float16' ? x.dtype : 'float32');
+/** Uniform numbers in a tensor's shape, float dtype and device. */
 export const randLike = (x: Tensor, options: TensorOptions = {}): Tensor =>
-  rand(x?.shape, like('randLike', x, options, 'float32'));
-/** Normal numbers in a tensor's shape and device. */
+  rand(x?.shape, like('randLike', x, options, floatLike(x)));
+/** Normal numbers in a tensor's shape, float dtype and device. */
 export const randnLike = (x: Tensor, options: TensorOptions = {}): Tensor =>
-  randn(x?.shape, like('randnLike', x, options, 'float32'));
+  randn(x?.shape, like('randnLike', x, options, floatLike(x)));
 
 /** A tensor over the elements of a typed array of its dtype, with a shape; the bytes are copied. */
 export function fromBuffer(
@@ -345,7 +369,7 @@ export function fromBuffer(
     );
   const { shape: _, ...rest } = options;
   const { dtype } = setup('fromBuffer', rest);
-  const size = dtype === 'bool' ? 1 : 4;
+  const size = dtype === 'bool' ? 1 : widthOf(dtype);
   if (buffer.byteLength % size !== 0)
     throw new FormatError(
       `fromBuffer: ${buffer.byteLength} bytes are no whole number of ${dtype} elements of ${size} bytes`,
@@ -357,6 +381,8 @@ export function fromBuffer(
         ? new Int32Array(buffer)
         : dtype === 'uint32'
           ? new Uint32Array(buffer)
-          : new Uint8Array(buffer);
+          : dtype === 'float16'
+            ? Float32Array.from(new Uint16Array(buffer), halfValue)
+            : new Uint8Array(buffer);
   return tensor(typed, { ...options, dtype });
 }

@@ -110,6 +110,10 @@ export function scattered(
   const device = deviceOf(op, base ? [base, values, indices] : [values, indices]);
   return compose(op, () =>
     withGrad(false, () => {
+      if (values.dtype === 'float16') {
+        const wide = (t: Tensor): Tensor => cast(t, 'float32');
+        return cast(scattered(op, reduce, base && wide(base), dim, indices, wide(values), n), 'float16');
+      }
       const places = cast(indices, 'int32');
       const order = [...indices.shape.map((_, d) => d).filter((d) => d !== dim), dim];
       const over = (t: Tensor): NodeInput => ({

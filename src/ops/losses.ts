@@ -1,3 +1,4 @@
+import { isFloating } from '../core/dtype.ts';
 import { DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { sameShape, showShape } from '../core/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -6,7 +7,7 @@ import { where } from './functions.ts';
 import { gather, indexSelect } from './gather.ts';
 import { checkOptions, checkTensor, compose } from './record.ts';
 import { logSoftmax, logsumexp, mean } from './reductions.ts';
-import { movedim, reshape, squeeze, sum, unsqueeze } from './structure.ts';
+import { inFloat32, movedim, reshape, squeeze, sum, unsqueeze } from './structure.ts';
 
 /** How the losses of single elements become one: their mean, their sum, or not at all. */
 export type LossReduction = 'mean' | 'sum' | 'none';
@@ -83,7 +84,7 @@ export interface CrossEntropyOptions extends LossOptions {
 
 /**
  * Cross-entropy of logits [N, C], [C] or [N, C, d1, …] against class indices (int32, of the shape without C) or probabilities
- * (float32, of the input's shape), as `F.cross_entropy`.
+ * (floats, of the input's shape), as `F.cross_entropy`.
  *
  * @throws DTypeError when labels are not int32 and have not the input's shape.
  * @throws ShapeError when the shapes do not fit.
@@ -112,7 +113,7 @@ export function crossEntropy(input: Tensor, target: Tensor, options: CrossEntrop
         `${op}: a weight of shape ${showShape(weight.shape)} does not fit ${classes} classes; give one number for each, of shape [${classes}]`,
       );
   }
-  const probabilities = target.dtype === 'float32' && sameShape(target.shape, input.shape);
+  const probabilities = isFloating(target.dtype) && sameShape(target.shape, input.shape);
   if (!probabilities && target.dtype !== 'int32' && target.dtype !== 'uint32')
     throw new DTypeError(
       `${op}: labels of shape ${showShape(target.shape)} are ${target.dtype}; give class indices as int32, or probabilities of shape ${showShape(input.shape)}`,
@@ -121,31 +122,32 @@ export function crossEntropy(input: Tensor, target: Tensor, options: CrossEntrop
     throw new ShapeError(
       `${op}: logits ${showShape(input.shape)} need labels of shape ${showShape(labels)}, got ${showShape(target.shape)}`,
     );
-  return compose(op, () => {
+  const loss = (input: Tensor, target: Tensor, weight?: Tensor): Tensor => {
     // Classes last: one row a label.
     const x = classDim === input.ndim - 1 ? input : movedim(input, classDim, -1);
     if (probabilities) {
       const goal = classDim === input.ndim - 1 ? target : movedim(target, classDim, -1);
       const wanted = smoothing > 0 ? add(mul(goal, 1 - smoothing), smoothing / classes) : goal;
       const logp = logSoftmax(x, -1);
-      const loss = neg(sum(mul(weight ? mul(logp, weight) : logp, wanted), { dim: -1 }));
-      return reduction === 'mean' ? div(sum(loss), loss.size) : reduceLoss(op, loss, reduction);
+      const each = neg(sum(mul(weight ? mul(logp, weight) : logp, wanted), { dim: -1 }));
+      return reduction === 'mean' ? div(sum(each), each.size) : reduceLoss(op, each, reduction);
     }
     const counts = ne(target, ignoreIndex);
     const safe = where(counts, target, 0);
     const total = logsumexp(x, { dim: -1 });
     const own = sub(total, squeeze(gather(x, -1, unsqueeze(cast(safe, 'int32'), -1)), -1));
     const classWeight = weight ? reshape(indexSelect(weight, 0, reshape(safe, [-1])), labels) : null;
-    let loss = classWeight ? mul(own, classWeight) : own;
+    let each = classWeight ? mul(own, classWeight) : own;
     if (smoothing > 0) {
       const spread = weight
         ? sum(mul(sub(unsqueeze(total, -1), x), weight), { dim: -1 })
         : sub(mul(total, classes), sum(x, { dim: -1 }));
-      loss = add(mul(loss, 1 - smoothing), mul(spread, smoothing / classes));
+      each = add(mul(each, 1 - smoothing), mul(spread, smoothing / classes));
     }
-    const counted = where(counts, loss, 0);
+    const counted = where(counts, each, 0);
     if (reduction !== 'mean') return reduceLoss(op, counted, reduction);
     const share = classWeight ? where(counts, classWeight, 0) : cast(counts, 'float32');
     return div(sum(counted), sum(share));
-  });
+  };
+  return compose(op, () => inFloat32(op, weight ? [input, target, weight] : [input, target], loss));
 }

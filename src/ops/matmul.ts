@@ -1,4 +1,4 @@
-import { promote } from '../core/dtype.ts';
+import { type DType, isFloating, promote } from '../core/dtype.ts';
 import { ShapeError } from '../core/errors.ts';
 import { broadcastShapes, showShape, sizeOf } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
@@ -12,8 +12,8 @@ import { expand, reshape, squeeze, sum, transpose, unsqueeze } from './structure
 
 const SUM = template('matmul', result(0, 'float32'));
 
-/** The product of float32 matrices whose batch dims are equal: the one kernel behind every product. */
-function product(a: Tensor, b: Tensor): Tensor {
+/** The product of float matrices whose batch dims are equal, in the given dtype: the one kernel behind every product. */
+function product(a: Tensor, b: Tensor, dtype: DType = promote('matmul', a.dtype, b.dtype)): Tensor {
   const device = deviceOf('matmul', [a, b]);
   const rank = a.ndim;
   const space = [...a.shape.slice(0, rank - 1), b.shape[rank - 1]!];
@@ -21,7 +21,7 @@ function product(a: Tensor, b: Tensor): Tensor {
     node: t.node,
     access: { mode: 'direct' as const, strides: t.view.strides, offset: t.view.offset },
   }));
-  const out = produce(device, 'matmul', 'float32', space, { template: SUM, space, k: a.shape[rank - 1]!, inputs });
+  const out = produce(device, 'matmul', dtype, space, { template: SUM, space, k: a.shape[rank - 1]!, inputs });
   const gradient = (
     g: Tensor,
     { inputs: saved, needs }: { inputs: readonly Tensor[]; needs: readonly boolean[] },
@@ -29,7 +29,7 @@ function product(a: Tensor, b: Tensor): Tensor {
     needs[0] ? product(g, transpose(saved[1]!, -1, -2)) : null,
     needs[1] ? product(transpose(saved[0]!, -1, -2), g) : null,
   ];
-  return taped('matmul', { gradient, saves: 'inputs' }, [a, b], out);
+  return taped('matmul', { gradient, saves: 'inputs', narrow: true }, [a, b], out);
 }
 
 const mismatch = (op: string, a: Tensor, b: Tensor, rule: string): ShapeError =>
@@ -46,6 +46,11 @@ const mismatch = (op: string, a: Tensor, b: Tensor, rule: string): ShapeError =>
  * ```
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
+  return multiply(a, b);
+}
+
+/** The same; a product of float16 is not rounded where float32 is asked for. */
+function multiply(a: Tensor, b: Tensor, asked?: 'float32'): Tensor {
   deviceOfAll('matmul', [a, b]);
   if (a.ndim === 0 || b.ndim === 0) throw mismatch('matmul', a, b, 'both need at least one dim; use mul for scalars');
   const k = a.shape[a.ndim - 1]!;
@@ -57,21 +62,22 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
       `the last dim of the first (${k}) must equal the ${b.ndim === 1 ? 'only' : 'second-last'} dim of the second`,
     );
   return compose('matmul', () => {
-    if (a.ndim === 1) return squeeze(matmul(unsqueeze(a, 0), b), b.ndim === 1 ? 0 : -2);
-    if (b.ndim === 1) return squeeze(matmul(a, unsqueeze(b, 1)), -1);
+    if (a.ndim === 1) return squeeze(multiply(unsqueeze(a, 0), b, asked), b.ndim === 1 ? 0 : -2);
+    if (b.ndim === 1) return squeeze(multiply(a, unsqueeze(b, 1), asked), -1);
     const dtype = promote('matmul', a.dtype, b.dtype);
-    if (dtype !== 'float32')
+    if (!isFloating(dtype))
       return sum(mul(unsqueeze(cast(a, 'int32'), -1), unsqueeze(cast(b, 'int32'), -3)), { dim: -2 });
-    if (a.dtype !== dtype || b.dtype !== dtype) return matmul(cast(a, dtype), cast(b, dtype));
+    if (!isFloating(a.dtype) || !isFloating(b.dtype)) return multiply(cast(a, dtype), cast(b, dtype), asked);
+    const as = asked ?? dtype;
     const n = b.shape[b.ndim - 1]!;
     // One right matrix for all: its batch is more rows, and its gradient a single product.
     if (b.ndim === 2)
       return a.ndim === 2
-        ? product(a, b)
-        : reshape(product(reshape(a, [sizeOf(a.shape.slice(0, -1)), k]), b), [...a.shape.slice(0, -1), n]);
+        ? product(a, b, as)
+        : reshape(product(reshape(a, [sizeOf(a.shape.slice(0, -1)), k]), b, as), [...a.shape.slice(0, -1), n]);
     const batch = broadcastShapes('matmul', a.shape.slice(0, -2), b.shape.slice(0, -2));
     const wide = (x: Tensor): Tensor => expand(x, [...batch, ...x.shape.slice(-2)]);
-    return product(wide(a), wide(b));
+    return product(wide(a), wide(b), as);
   });
 }
 
@@ -105,18 +111,23 @@ export function addmm(
   options: { readonly beta?: number | undefined; readonly alpha?: number | undefined } = {},
 ): Tensor {
   const { beta, alpha } = numberOptions('addmm', options, { beta: 1, alpha: 1 });
-  return compose('addmm', () => {
-    const scaled = alpha === 1 ? matmul(a, b) : mul(matmul(a, b), alpha);
-    return add(beta === 1 ? input : mul(input, beta), scaled);
-  });
+  return compose('addmm', () => plus(beta === 1 ? input : mul(input, beta), a, b, alpha));
+}
+
+/** A bias and a product, times a factor: together rounded once. */
+function plus(bias: Tensor, a: Tensor, b: Tensor, alpha = 1): Tensor {
+  const half = [bias, a, b].every((x) => x.dtype === 'float16');
+  const y = multiply(a, b, half ? 'float32' : undefined);
+  const sum = add(alpha === 1 ? y : mul(y, alpha), bias);
+  return half ? cast(sum, 'float16') : sum;
 }
 
 /** x @ weight^T + bias, with weight as [out, in] (`F.linear`). */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor {
   checkTensor('linear', weight);
   return compose('linear', () => {
-    const y = matmul(x, weight.ndim === 1 ? weight : transpose(weight, 0, 1));
-    return bias ? add(y, bias) : y;
+    const matrix = weight.ndim === 1 ? weight : transpose(weight, 0, 1);
+    return bias ? plus(bias, x, matrix) : matmul(x, matrix);
   });
 }
 

@@ -5,6 +5,7 @@ import { add, mul, rsqrt, square, sub } from './elementwise.ts';
 import { checkOptions, compose, deviceOf } from './record.ts';
 import { floats, mean } from './reductions.ts';
 import { type Samples, sample } from './samples.ts';
+import { inFloat32 } from './structure.ts';
 
 /** Options of `layerNorm`. */
 export interface LayerNormOptions {
@@ -42,13 +43,16 @@ export function layerNorm(x: Tensor, normalizedShape: number | Shape, options: L
       throw new ShapeError(
         `layerNorm: ${name} of shape ${showShape(t.shape)} must have the normalized shape ${showShape(shape)}`,
       );
-  return compose('layerNorm', () => {
-    const over = { dim: shape.map((_, i) => i - shape.length), keepDim: true };
-    const deviation = sub(x, mean(x, over));
-    const normal = mul(deviation, rsqrt(add(mean(square(deviation), over), eps)));
-    const scaled = weight ? mul(normal, weight) : normal;
-    return bias ? add(scaled, bias) : scaled;
-  });
+  const given = [x, ...[weight, bias].filter((t) => t != null)];
+  return compose('layerNorm', () =>
+    inFloat32('layerNorm', given, (y, ...affine) => {
+      const over = { dim: shape.map((_, i) => i - shape.length), keepDim: true };
+      const deviation = sub(y, mean(y, over));
+      const normal = mul(deviation, rsqrt(add(mean(square(deviation), over), eps)));
+      const scaled = weight ? mul(normal, affine[0] as Tensor) : normal;
+      return bias ? add(scaled, affine.at(-1) as Tensor) : scaled;
+    }),
+  );
 }
 
 /** @internal */

@@ -8,7 +8,7 @@ import { where } from './functions.ts';
 import { checkOptions, compose, describe, taped } from './record.ts';
 import { amax, amin, floats, notEmpty } from './reductions.ts';
 import { type Samples, sample } from './samples.ts';
-import { keptShape, type ReduceOptions, reshape, squeeze, sum, withDims } from './structure.ts';
+import { inFloat32, keptShape, type ReduceOptions, reshape, squeeze, sum, withDims } from './structure.ts';
 
 /** Options of `norm`. */
 export interface NormOptions extends ReduceOptions {
@@ -47,6 +47,10 @@ function ofVectors(op: string, x: Tensor, p: number, dims: readonly number[], ke
   if (typeof p !== 'number' || Number.isNaN(p))
     throw new DTypeError(`${op}: the order of a norm is a number or Infinity, got ${describe(p)}`);
   if (p < 0 || p === Number.POSITIVE_INFINITY) notEmpty(op, x, dims);
+  return compose(op, () => inFloat32(op, [x], (y) => ofFloats(op, y, p, dims, keepDim)));
+}
+
+function ofFloats(op: string, x: Tensor, p: number, dims: readonly number[], keepDim: boolean): Tensor {
   const options = { dim: dims, keepDim };
   return compose(op, () => {
     if (p === 1) return sum(abs(x), options);

@@ -1,3 +1,4 @@
+import { type DType, isFloating } from '../core/dtype.ts';
 import { DTypeError } from '../core/errors.ts';
 import { nextStream } from '../core/random.ts';
 import { checkShape, type Shape } from '../core/shape.ts';
@@ -18,6 +19,7 @@ import {
   shr,
   sqrt,
   uniform,
+  wide,
   xor,
 } from '../ir/expr.ts';
 import type { Device } from '../tensor/device.ts';
@@ -54,10 +56,14 @@ function threefry(): [Expr, Expr] {
 const unit = (bits: Expr): Expr => mul(cast(shr(bits, u32(8)), 'float32'), 2 ** -24);
 const KEYS = ['uint32', 'uint32', 'uint32'] as const;
 
-let shared: { bits: Template; uniforms: Template; normals: Template } | undefined;
+/** Of 11 bits, so that float16 holds it and none becomes 1. */
+const shortUnit = (bits: Expr): Expr => mul(cast(shr(bits, u32(21)), 'float32'), 2 ** -11);
+
+type Kind = 'bits' | 'uniforms' | 'normals' | 'shortUniforms';
+let shared: Readonly<Record<Kind, Template>> | undefined;
 
 /** Made at first use, so that importing the library builds nothing. */
-function templates(): { bits: Template; uniforms: Template; normals: Template } {
+function templates(): Readonly<Record<Kind, Template>> {
   if (shared) return shared;
   const [a, b] = threefry();
   // Box and Muller, with the first uniform in (0, 1] so that its logarithm is finite.
@@ -66,14 +72,17 @@ function templates(): { bits: Template; uniforms: Template; normals: Template } 
   shared = {
     bits: template('map', a, KEYS),
     uniforms: template('map', unit(a), KEYS),
+    shortUniforms: template('map', shortUnit(a), KEYS),
     normals: template('map', mul(radius, cos(angle)), KEYS),
   };
   return shared;
 }
 
-function draw(device: Device, op: string, shape: Shape, kind: 'bits' | 'uniforms' | 'normals'): Tensor {
+function draw(device: Device, op: string, shape: Shape, dtype: DType, kind: Kind): Tensor {
   checkShape(op, shape);
-  const dtype = kind === 'bits' ? 'uint32' : 'float32';
+  if (kind !== 'bits' && !isFloating(dtype))
+    throw new DTypeError(`${op}: random floats are float32 or float16, not ${dtype}; use randint for whole numbers`);
+  device.engine.checkDType(op, dtype);
   return produce(device, op, dtype, shape, {
     template: templates()[kind],
     space: shape,
@@ -83,21 +92,22 @@ function draw(device: Device, op: string, shape: Shape, kind: 'bits' | 'uniforms
 }
 
 /** @internal Random uint32 bits: the same on every device for the same seed. */
-export const randomBits = (device: Device, shape: Shape): Tensor => draw(device, 'randint', shape, 'bits');
+export const randomBits = (device: Device, shape: Shape): Tensor => draw(device, 'randint', shape, 'uint32', 'bits');
 /** @internal Uniform floats in [0, 1): the same bits on every device for the same seed. */
-export const randomUniform = (device: Device, shape: Shape): Tensor => draw(device, 'rand', shape, 'uniforms');
+export const randomUniform = (device: Device, shape: Shape, dtype: DType = 'float32'): Tensor =>
+  draw(device, 'rand', shape, dtype, dtype === 'float16' ? 'shortUniforms' : 'uniforms');
 /** @internal Normal floats of mean 0 and variance 1: equal on all devices up to a few units in the last place. */
-export const randomNormal = (device: Device, shape: Shape): Tensor => draw(device, 'randn', shape, 'normals');
+export const randomNormal = (device: Device, shape: Shape, dtype: DType = 'float32'): Tensor =>
+  draw(device, 'randn', shape, dtype, 'normals');
 
 /** A Bernoulli draw for each element: 1 with the probability that the tensor holds there (`torch.bernoulli`). */
 export function bernoulli(probabilities: Tensor): Tensor {
   const device = deviceOf('bernoulli', [probabilities]);
-  if (probabilities.dtype !== 'float32')
-    throw new DTypeError(`bernoulli: probabilities must be float32, got ${probabilities.dtype}`);
+  const { shape, dtype } = probabilities;
+  if (!isFloating(dtype)) throw new DTypeError(`bernoulli: probabilities must be floats, got ${dtype}`);
   const [a] = threefry();
-  const expr = cast(lt(unit(a), load(0, 'float32')), 'float32');
-  const { shape } = probabilities;
-  return produce(device, 'bernoulli', 'float32', shape, {
+  const expr = cast(lt(unit(a), wide(load(0, dtype))), dtype);
+  return produce(device, 'bernoulli', dtype, shape, {
     template: template('map', expr, KEYS),
     space: shape,
     inputs: [reading(probabilities, shape)],

@@ -5,6 +5,7 @@ import {
   broadcastShapes,
   broadcastView,
   checkSizes,
+  contiguousStrides,
   contiguousView,
   type Shape,
   showShape,
@@ -13,7 +14,7 @@ import {
 } from '../core/shape.ts';
 import { type Node, type NodeInput, type Template, template } from '../engine/node.ts';
 import { checking } from '../engine/origin.ts';
-import { cast, type Expr, load, uniform } from '../ir/expr.ts';
+import { cast, computed, type Expr, load, uniform, wide } from '../ir/expr.ts';
 import type { Access, ReduceOp } from '../ir/kernel.ts';
 import type { Device } from '../tensor/device.ts';
 import { internal, tensorsIn } from '../tensor/scope.ts';
@@ -37,6 +38,8 @@ export type Saves = 'nothing' | 'inputs' | 'output' | 'both' | readonly number[]
 export interface Gradient {
   readonly gradient: GradientRule | null;
   readonly saves: Saves;
+  /** The rule computes in float32 by itself what comes as float16; others are given float32 in its place. */
+  readonly narrow?: boolean;
 }
 
 const savesInput = (saves: Saves, i: number): boolean =>
@@ -98,6 +101,7 @@ export function taped(op: string, record: Gradient, inputs: readonly Operand[], 
     infos,
     kept,
     keepsOutput ? { node: output.node, view: output.view, tape: null } : null,
+    record.narrow ?? false,
   );
   output.moveTo(node);
   return output;
@@ -107,6 +111,8 @@ export function taped(op: string, record: Gradient, inputs: readonly Operand[], 
 export function produce(device: Device, op: string, dtype: DType, shape: Shape, operation: RecordedOperation): Tensor {
   return fromNode(device, recordNode(device, op, dtype, operation), shape);
 }
+
+const ROUNDED = template('map', cast(load(0, 'float32'), 'float16'));
 
 /** An operation as ops give it: what they leave out is empty. */
 export interface RecordedOperation {
@@ -120,13 +126,21 @@ export interface RecordedOperation {
   readonly size?: number;
 }
 
+/** As `produce`, without a tensor. What is computed in float32 is rounded where the result is float16. */
 export function recordNode(device: Device, op: string, dtype: DType, o: RecordedOperation): Node {
   const inner = o.inner ?? 0;
+  const shape = o.size === undefined ? o.space.slice(0, o.space.length - inner) : [o.size];
+  if (dtype === 'float16' && o.template.expr.dtype === 'float32') {
+    device.engine.checkDType(label(op), dtype);
+    const access: Access = { mode: 'direct', strides: contiguousStrides(shape), offset: 0 };
+    const inputs = [{ node: recordNode(device, op, 'float32', o), access }];
+    return recordNode(device, op, dtype, { template: ROUNDED, space: shape, inputs });
+  }
   const node = device.engine.record(label(op), dtype, {
     template: o.template,
     space: o.space,
     inner,
-    size: o.size ?? sizeOf(inner === 0 ? o.space : o.space.slice(0, o.space.length - inner)),
+    size: sizeOf(shape),
     k: o.k ?? 0,
     inputs: o.inputs,
     scalars: o.scalars ?? [],
@@ -186,7 +200,10 @@ export const promoting: TypeRule = (op, operands) => {
 };
 
 /** As `promoting`, but integers and bools become float32. */
-export const floating: TypeRule = () => 'float32';
+export const floating: TypeRule = (op, operands) => {
+  const dtype = promoting(op, operands);
+  return isFloating(dtype) ? dtype : 'float32';
+};
 
 /** As `promoting`, but bools are refused. */
 export const numeric: TypeRule = (op, operands) => {
@@ -199,7 +216,7 @@ export const numeric: TypeRule = (op, operands) => {
 /** A record of an elementwise op: one scalar expression for every backend, and its gradient in sibling ops. */
 export interface Elementwise extends Partial<Gradient> {
   readonly type: TypeRule;
-  /** The value, from the operands in the dtype of the type rule. */
+  /** The value, from the operands in the dtype of the type rule; float32 for float16, to which the value is rounded at the end. */
   readonly lower: (...operands: Expr[]) => Expr;
   readonly gradient: GradientRule | null;
   readonly saves?: Saves;
@@ -225,17 +242,19 @@ export type Binary = ((a: Operand, b: Operand) => Tensor) & Recorded;
 /* @__NO_SIDE_EFFECTS__ */
 export function elementwise<F extends Recorded>(op: string, record: Elementwise): F {
   const templates = new Map<string, { template: Template; dtype: DType }>();
-  const structure = (compute: DType, operands: readonly Operand[]): { template: Template; dtype: DType } => {
-    let key: string = compute;
+  const structure = (type: DType, operands: readonly Operand[]): { template: Template; dtype: DType } => {
+    let key: string = type;
     for (const x of operands) key += typeof x === 'number' ? ' #' : ` ${x.dtype}`;
     let known = templates.get(key);
     if (!known) {
+      const compute = computed(type);
       let loads = 0;
       const scalars: DType[] = [];
       const exprs = operands.map((x) =>
         typeof x === 'number' ? uniform(scalars.push(compute) - 1, compute) : cast(load(loads++, x.dtype), compute),
       );
-      const expr = record.lower(...exprs);
+      const value = record.lower(...exprs);
+      const expr = type === 'float16' && value.dtype === 'float32' ? cast(value, type) : value;
       known = { template: template('map', expr, scalars), dtype: expr.dtype };
       templates.set(key, known);
     }
@@ -246,8 +265,7 @@ export function elementwise<F extends Recorded>(op: string, record: Elementwise)
     // A missing operand is as good as undefined, and refused as such.
     while (operands.length < record.lower.length) operands.push(undefined as unknown as Operand);
     const device = deviceOf(op, operands);
-    const compute = record.type(op, operands);
-    const { template: t, dtype } = structure(compute, operands);
+    const { template: t, dtype } = structure(record.type(op, operands), operands);
     let shape: Shape = [];
     for (const x of operands) if (typeof x !== 'number') shape = broadcastShapes(op, shape, x.shape);
     const inputs: NodeInput[] = [];
@@ -266,7 +284,7 @@ export function elementwise<F extends Recorded>(op: string, record: Elementwise)
   return Object.assign(call, { op, record }) as unknown as F;
 }
 
-/** Records a reduction of an expression over the last `inner` dims of a space. */
+/** Records a reduction of an expression over the last `inner` dims of a space; float16 is combined in float32. */
 export function reduceNode(
   device: Device,
   op: string,
@@ -275,10 +293,11 @@ export function reduceNode(
   space: Shape,
   inner: number,
   inputs: readonly NodeInput[],
+  dtype: DType = expr.dtype,
 ): Tensor {
   const shape = space.slice(0, space.length - inner);
-  return produce(device, op, expr.dtype, shape, {
-    template: template('reduce', expr, [], { reduce }),
+  return produce(device, op, dtype, shape, {
+    template: template('reduce', wide(expr), [], { reduce }),
     space,
     inner,
     inputs,

@@ -1,7 +1,7 @@
 import { isFloating } from '../core/dtype.ts';
 import { DTypeError, ShapeError } from '../core/errors.ts';
 import { normalizeDim, normalizeDims, showShape } from '../core/shape.ts';
-import { select as choose, constant, eq, index, isnan, load, or } from '../ir/expr.ts';
+import { select as choose, constant, eq, index, isnan, load, or, wide } from '../ir/expr.ts';
 import { withGrad } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add, cast, div, eq as equal, exp, isfinite, log, mul, sqrt, square, sub } from './elementwise.ts';
@@ -9,7 +9,7 @@ import { where } from './functions.ts';
 import { gather } from './gather.ts';
 import { checkOptions, checkTensor, compose, describe, deviceOf, reduceNode, taped } from './record.ts';
 import { type Drawn, type Samples, sample } from './samples.ts';
-import { keptShape, type ReduceOptions, reduceDims, reshape, squeeze, sum, withDims } from './structure.ts';
+import { inFloat32, keptShape, type ReduceOptions, reduceDims, reshape, squeeze, sum, withDims } from './structure.ts';
 
 /** @internal Refuses a reduction of nothing, for ops without an identity. */
 export const notEmpty = (op: string, x: Tensor, dims: readonly number[]): void => {
@@ -33,7 +33,7 @@ export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   checkOptions('mean', options, ['dim', 'keepDim']);
   floats('mean', x);
   const dims = normalizeDims('mean', options.dim, x.ndim);
-  return compose('mean', () => div(sum(x, { ...options, dim: dims }), countOf(x, dims)));
+  return compose('mean', () => inFloat32('mean', [x], (y) => div(sum(y, { ...options, dim: dims }), countOf(x, dims))));
 }
 
 function extremum(op: 'amax' | 'amin', x: Tensor, options: ReduceOptions): Tensor {
@@ -101,8 +101,8 @@ function argExtremum(op: 'argmax' | 'argmin', x: Tensor, options: ArgOptions): T
     const best = reduceDims(op, op === 'argmax' ? 'max' : 'min', x, [d]);
     const order = [...x.shape.map((_, i) => i).filter((i) => i !== d), d];
     const space = order.map((i) => x.shape[i]!);
-    const here = load(0, x.dtype);
-    const found = eq(here, load(1, x.dtype));
+    const here = wide(load(0, x.dtype));
+    const found = eq(here, wide(load(1, x.dtype)));
     const hit = isFloating(x.dtype) ? or(found, isnan(here)) : found;
     const out = reduceNode(
       device,
@@ -189,17 +189,19 @@ export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
   if (typeof correction !== 'number')
     throw new DTypeError(`var: correction is ${describe(correction)}, but it must be a number`);
   const n = countOf(x, dims) - correction;
-  return compose('var', () => {
-    const deviation = sub(x, mean(x, { dim: dims, keepDim: true }));
-    return div(sum(square(deviation), { dim: dims, keepDim: options.keepDim }), Math.max(0, n));
-  });
+  return compose('var', () =>
+    inFloat32('var', [x], (y) => {
+      const deviation = sub(y, mean(y, { dim: dims, keepDim: true }));
+      return div(sum(square(deviation), { dim: dims, keepDim: options.keepDim }), Math.max(0, n));
+    }),
+  );
 }
 
 /** The standard deviation: the root of `variance` (`torch.std`). */
 export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
   checkOptions('std', options, ['dim', 'keepDim', 'correction']);
   floats('std', x);
-  return compose('std', () => sqrt(variance(x, options)));
+  return compose('std', () => inFloat32('std', [x], (y) => sqrt(variance(y, options))));
 }
 
 /** log(sum(exp(x))) over some dims without overflow (`torch.logsumexp`); -Infinity over rows of -Infinity. */
@@ -207,6 +209,8 @@ export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
   checkOptions('logsumexp', options, ['dim', 'keepDim']);
   floats('logsumexp', x);
   const dims = normalizeDims('logsumexp', options.dim, x.ndim);
+  // The gradient is an exponential of the result, which has to be exact for that.
+  if (x.dtype === 'float16') return inFloat32('logsumexp', [x], (y) => logsumexp(y, options));
   const from = x.shape;
   const empty = dims.some((d) => from[d] === 0);
   const out = compose('logsumexp', () =>
@@ -235,11 +239,13 @@ export function softmax(x: Tensor, dim: number): Tensor {
   const d = normalizeDim('softmax', dim, x.ndim);
   if (x.ndim === 0) return compose('softmax', () => reshape(softmax(reshape(x, [1]), 0), []));
   const out = compose('softmax', () =>
-    withGrad(false, () => {
-      if (x.size === 0) return exp(x);
-      const raised = exp(sub(x, amax(x, { dim: d, keepDim: true })));
-      return div(raised, sum(raised, { dim: d, keepDim: true }));
-    }),
+    withGrad(false, () =>
+      inFloat32('softmax', [x], (z) => {
+        if (z.size === 0) return exp(z);
+        const raised = exp(sub(z, amax(z, { dim: d, keepDim: true })));
+        return div(raised, sum(raised, { dim: d, keepDim: true }));
+      }),
+    ),
   );
   const gradient = (g: Tensor, { output: y }: { output: Tensor }): Tensor[] => [
     mul(y, sub(g, sum(mul(g, y), { dim: d, keepDim: true }))),
@@ -253,11 +259,13 @@ export function logSoftmax(x: Tensor, dim: number): Tensor {
   const d = normalizeDim('logSoftmax', dim, x.ndim);
   if (x.ndim === 0) return compose('logSoftmax', () => reshape(logSoftmax(reshape(x, [1]), 0), []));
   const out = compose('logSoftmax', () =>
-    withGrad(false, () => {
-      if (x.size === 0) return exp(x);
-      const shifted = sub(x, amax(x, { dim: d, keepDim: true }));
-      return sub(shifted, log(sum(exp(shifted), { dim: d, keepDim: true })));
-    }),
+    withGrad(false, () =>
+      inFloat32('logSoftmax', [x], (z) => {
+        if (z.size === 0) return exp(z);
+        const shifted = sub(z, amax(z, { dim: d, keepDim: true }));
+        return sub(shifted, log(sum(exp(shifted), { dim: d, keepDim: true })));
+      }),
+    ),
   );
   const gradient = (g: Tensor, { output: y }: { output: Tensor }): Tensor[] => [
     sub(g, mul(exp(y), sum(g, { dim: d, keepDim: true }))),

@@ -13,6 +13,7 @@ import type { ValuesIndices } from './reductions.ts';
 import { type Drawn, type Samples, sample } from './samples.ts';
 import {
   expand,
+  inFloat32,
   keptShape,
   movedim,
   permute,
@@ -85,9 +86,9 @@ function recurrence(a: Tensor, b: Tensor, dim: number, reverse: boolean): Tensor
   return taped('recurrence', { gradient, saves: 'both' }, [a, b], out);
 }
 
-/** A scalar is scanned as a vector of one. */
-const atLeast1d = (op: string, x: Tensor, fn: (x: Tensor) => Tensor): Tensor =>
-  x.ndim === 0 ? compose(op, () => reshape(fn(reshape(x, [1])), [])) : fn(x);
+/** A scalar is scanned as a vector of one, bools are counted, and float16 is computed in float32. */
+const whole = (op: string, x: Tensor, fn: (x: Tensor) => Tensor): Tensor =>
+  compose(op, () => inFloat32(op, [numeric(op, x)], (v) => (v.ndim === 0 ? reshape(fn(reshape(v, [1])), []) : fn(v))));
 
 /** Bools are counted. */
 const numeric = (op: string, x: Tensor): Tensor => (x.dtype === 'bool' ? compose(op, () => cast(x, 'int32')) : x);
@@ -117,14 +118,14 @@ function runningProduct(x: Tensor, dim: number, reverse: boolean): Tensor {
 export function cumsum(x: Tensor, dim: number): Tensor {
   deviceOf('cumsum', [x]);
   const d = normalizeDim('cumsum', dim, x.ndim);
-  return atLeast1d('cumsum', numeric('cumsum', x), (v) => runningSum(v, d, false));
+  return whole('cumsum', x, (v) => runningSum(v, d, false));
 }
 
 /** The products of all elements up to each one along a dim (`torch.cumprod`). Its gradients are exact where elements are 0. */
 export function cumprod(x: Tensor, dim: number): Tensor {
   deviceOf('cumprod', [x]);
   const d = normalizeDim('cumprod', dim, x.ndim);
-  return atLeast1d('cumprod', numeric('cumprod', x), (v) => runningProduct(v, d, false));
+  return whole('cumprod', x, (v) => runningProduct(v, d, false));
 }
 
 function runningExtremum(op: 'cummax' | 'cummin', x: Tensor, dim: number): ValuesIndices {
@@ -141,12 +142,13 @@ function runningExtremum(op: 'cummax' | 'cummin', x: Tensor, dim: number): Value
       arange(n, { dtype: 'int32', device: x.device }),
       x.shape.map((_, i) => (i === d ? n : 1)),
     );
-    const [left, right] = [result(0, x.dtype), result(2, x.dtype)];
+    const wide = x.dtype === 'float16' ? cast(x, 'float32') : x;
+    const [left, right] = [result(0, wide.dtype), result(2, wide.dtype)];
     // As in PyTorch the last of equals, and NaN wins.
     const ordered = op === 'cummax' ? le(left, right) : le(right, left);
     const later = isFloating(x.dtype) ? or(isnan(right), and(ordered, not(isnan(left)))) : ordered;
     const combine = [choose(later, right, left), choose(later, result(3, 'int32'), result(1, 'int32'))];
-    const indices = scanned(op, [x, expand(place, x.shape)], d, false, combine, result(1, 'int32'));
+    const indices = scanned(op, [wide, expand(place, x.shape)], d, false, combine, result(1, 'int32'));
     return { values: gather(x, d, indices), indices };
   });
 }
@@ -194,7 +196,7 @@ export function prod(x: Tensor, options: ReduceOptions = {}): Tensor {
   return options.keepDim ? withDims(reduced, from, dims) : reduced;
 }
 
-const whole: Drawn = { shape: [3, 5], dtype: 'int32', range: [-3, 3] };
+const integers: Drawn = { shape: [3, 5], dtype: 'int32', range: [-3, 3] };
 const bools: Drawn = { shape: [2, 7], dtype: 'bool', range: [0, 1] };
 const zeros: Drawn = { shape: [2, 4], values: [1.5, 0, -2, 0.5, 0, 3, 0, 2] };
 const calls = (
@@ -207,7 +209,7 @@ const calls = (
   sample([{ shape: [], distinct }], (x) => op(x, 0)),
   sample([{ shape: [0, 3], distinct }], (x) => op(x, 0)),
   sample([{ shape: [2, 67], distinct }], (x) => op(x, 1)),
-  sample([whole], (x) => op(x, 1)),
+  sample([integers], (x) => op(x, 1)),
 ];
 const both =
   (op: (x: Tensor, dim: number) => ValuesIndices) =>
@@ -229,7 +231,7 @@ export const samples = (): Samples => ({
       sample([[2, 3, 4]], (x) => prod(x, { dim: [0, -1], keepDim: true })),
       sample([[]], (x) => prod(x)),
       sample([[0, 3]], (x) => prod(x, { dim: 0 })),
-      sample([whole], (x) => prod(x, { dim: 1 })),
+      sample([integers], (x) => prod(x, { dim: 1 })),
       sample([bools], (x) => prod(x, { dim: 1 })),
       sample([zeros], (x) => prod(x, { dim: 1 })),
     ],

@@ -1,4 +1,3 @@
-import type { DType } from '../core/dtype.ts';
 import { ShapeError } from '../core/errors.ts';
 import { normalizeDim, showShape } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
@@ -15,6 +14,7 @@ import {
   not,
   or,
   position,
+  wide,
   xor,
 } from '../ir/expr.ts';
 import { withGrad } from '../tensor/tape.ts';
@@ -57,7 +57,7 @@ function placesInOrder(op: string, x: Tensor, d: number, descending: boolean): T
       if (x.ndim === 0) return reshape(placesInOrder(op, reshape(x, [1]), 0, descending), []);
       const order = [...x.shape.map((_, i) => i).filter((i) => i !== d), d];
       const space = order.map((i) => x.shape[i]!);
-      const key = sortKey(load(0, x.dtype as DType));
+      const key = sortKey(wide(load(0, x.dtype)));
       const out = produce(device, op, position.dtype, space, {
         template: template('sort', descending ? not(key) : key),
         space,

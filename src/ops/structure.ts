@@ -14,7 +14,20 @@ import {
   sizeOf,
 } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
-import { select as choose, div, type Expr, eq, index, load, loadAt, mul, sub, uniform } from '../ir/expr.ts';
+import {
+  select as choose,
+  computed,
+  div,
+  type Expr,
+  eq,
+  index,
+  load,
+  loadAt,
+  mul,
+  sub,
+  uniform,
+  wide,
+} from '../ir/expr.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { cast } from './elementwise.ts';
 import {
@@ -352,6 +365,18 @@ export function unslice(g: Tensor, dim: number, n: number, start: number, step: 
   );
 }
 
+/**
+ * @internal Computes in float32 from tensors of which the floats are float16, and rounds the result once: for composed ops whose
+ * parts would lose too much. Other tensors go in as they are.
+ */
+export function inFloat32(op: string, inputs: readonly Tensor[], fn: (...inputs: Tensor[]) => Tensor): Tensor {
+  if (!inputs.some((x) => x.dtype === 'float16') || inputs.some((x) => x.dtype === 'float32')) return fn(...inputs);
+  return compose(op, () => {
+    const raised = inputs.map((x) => (x.dtype === 'float16' ? cast(x, 'float32') : x));
+    return cast(fn(...raised), 'float16');
+  });
+}
+
 /** What a reduction reads: the dims it keeps, then those it reduces. */
 function rows(x: Tensor, dims: readonly number[]): { space: Shape; strides: number[]; kept: Shape } {
   const outer = x.shape.map((_, d) => d).filter((d) => !dims.includes(d));
@@ -378,10 +403,11 @@ export function reduceDims(
   const device = deviceOf(op, [x]);
   const { space, strides } = rows(x, dims);
   const input = { node: x.node, access: { mode: 'direct' as const, strides, offset: x.view.offset } };
-  const expr = lower(load(0, x.dtype));
+  const expr = lower(wide(load(0, x.dtype)));
+  const dtype = expr.dtype === computed(x.dtype) ? x.dtype : expr.dtype;
   if (dims.length === 0)
-    return produce(device, op, expr.dtype, x.shape, { template: template('map', expr), space, inputs: [input] });
-  return reduceNode(device, op, kind, expr, space, dims.length, [input]);
+    return produce(device, op, dtype, x.shape, { template: template('map', expr), space, inputs: [input] });
+  return reduceNode(device, op, kind, expr, space, dims.length, [input], dtype);
 }
 
 /** Options of reductions over dims. */

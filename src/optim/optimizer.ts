@@ -4,7 +4,7 @@ import { sameShape, showShape } from '../core/shape.ts';
 import type { Node } from '../engine/node.ts';
 import { assign_ } from '../ops/assign.ts';
 import { zeros } from '../ops/creation.ts';
-import { neg } from '../ops/elementwise.ts';
+import { cast, neg } from '../ops/elementwise.ts';
 import { checkFunction, checkOptions, compose, describe } from '../ops/record.ts';
 import { internal, keep, Loan, step } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
@@ -363,7 +363,10 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
             Tensor
           >);
       const t = usable ? this.count(state) + 1 : 1;
-      const next = this.update({ p, g: options.maximize ? neg(g) : g, t, state, options });
+      // State is float32; so is the update, which the parameter rounds.
+      const wide = (x: Tensor): Tensor => (x.dtype === 'float16' ? cast(x, 'float32') : x);
+      const slope = wide(g);
+      const next = this.update({ p: wide(p), g: options.maximize ? neg(slope) : slope, t, state, options });
       return { p, state, fresh: !usable, t, next };
     });
   }

@@ -96,6 +96,7 @@ export class TapeNode {
     readonly inputs: readonly InputInfo[],
     private saved: readonly (Saved | null)[],
     private output: Saved | null,
+    private readonly narrow: boolean = false,
   ) {
     for (const p of parents) p?.hold();
     for (const s of saved) s?.node.hold();
@@ -180,6 +181,11 @@ export class TapeNode {
     this.saved = [];
     this.output = null;
     this.source = null;
+  }
+
+  /** The rule looks at float16 values and computes with them: it is to be given float32 in their place. */
+  get widens(): boolean {
+    return !this.narrow && [...this.saved, this.output].some((s) => s?.node.dtype === 'float16');
   }
 
   hold(): void {

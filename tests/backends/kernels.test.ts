@@ -3,7 +3,6 @@ import type { Backend, Numbers } from '../../src/backends/backend.ts';
 import { createCpuBackend } from '../../src/backends/cpu/cpu.ts';
 import { ReferenceBackend } from '../../src/backends/reference/reference.ts';
 import { createWebGPUBackend } from '../../src/backends/webgpu/webgpu.ts';
-import type { DType } from '../../src/core/dtype.ts';
 import { contiguousStrides, type Shape, sizeOf } from '../../src/core/shape.ts';
 import { exactFunction } from '../../src/ir/exact.ts';
 import * as s from '../../src/ir/expr.ts';
@@ -287,8 +286,8 @@ const UINTS = Uint32Array.of(
   3,
 );
 const BOOLS = Uint32Array.of(0, 1, 1, 0, 1, 0, 0);
-const SAMPLES: Record<DType, Numbers> = { float32: FLOATS, int32: INTS, uint32: UINTS, bool: BOOLS };
 const DTYPES = ['float32', 'int32', 'uint32', 'bool'] as const;
+const SAMPLES: Record<(typeof DTYPES)[number], Numbers> = { float32: FLOATS, int32: INTS, uint32: UINTS, bool: BOOLS };
 
 for (const from of DTYPES) {
   for (const to of DTYPES) {

@@ -1,11 +1,14 @@
 // The case files: types, decoding, and comparing with what was computed.
+import { halfRound } from '../../src/core/float16.ts';
 import type { Tensor } from './api.ts';
 
-export type DType = 'float32' | 'int32' | 'bool';
+export type DType = 'float32' | 'float16' | 'int32' | 'uint32' | 'bool';
 /** Non-finite numbers are strings, as JSON has none. */
 export type JsonNumber = number | 'NaN' | 'Infinity' | '-Infinity';
 
 export interface DataTensor {
+  /** Of a case in float16: what is wanted with the tolerance of that. */
+  half?: boolean;
   shape: number[];
   dtype: DType;
   data: JsonNumber[];
@@ -77,6 +80,9 @@ export interface Tolerance {
   atol: number;
 }
 
+/** Of float16, relative to each element and to the largest of its tensor: roundings of 2^-11 that add up, and cancel. */
+export const HALF = 4e-3;
+
 /** A difference between what was wanted and what came: the case has failed. */
 export class Mismatch extends Error {
   override name = 'Mismatch';
@@ -141,20 +147,23 @@ export function expectNumber(what: string, got: number, want: number, tolerance:
     throw new Mismatch(`${what}: got ${got}, want ${want}, allowed ${tolerance.atol} + ${tolerance.rtol} relative`);
 }
 
+/** What float16 results may be off. */
+function scaled({ data }: ExpectedTensor): Tolerance {
+  let largest = 0;
+  for (const x of data.map(toNumber)) if (Math.abs(x) < Infinity) largest = Math.max(largest, Math.abs(x));
+  return { rtol: HALF, atol: HALF * largest };
+}
+
 /** A tensor against the one that is wanted: shape, dtype, and each element within the tolerance. */
-export async function expectTensor(
-  what: string,
-  got: unknown,
-  want: ExpectedTensor,
-  tolerance: Tolerance,
-): Promise<void> {
+export async function expectTensor(what: string, got: unknown, want: ExpectedTensor, given: Tolerance): Promise<void> {
+  const tolerance = 'half' in want && want.half ? scaled(want) : given;
   const tensor = got as Tensor | null | undefined;
   if (!tensor || typeof tensor.data !== 'function') throw new Mismatch(`${what}: got ${String(got)}, want a tensor`);
   if (tensor.shape.join() !== want.shape.join())
     throw new Mismatch(`${what}: got shape [${tensor.shape.join(', ')}], want [${want.shape.join(', ')}]`);
   if (tensor.dtype !== want.dtype) throw new Mismatch(`${what}: got dtype ${tensor.dtype}, want ${want.dtype}`);
   const data = await tensor.data();
-  const round = want.dtype === 'float32' ? Math.fround : Number;
+  const round = want.dtype === 'float32' ? Math.fround : want.dtype === 'float16' ? halfRound : Number;
   for (const [i, value] of want.data.entries()) {
     const at = 'at' in want ? want.at[i]! : i;
     const wanted = round(toNumber(value));

@@ -48,6 +48,7 @@ function shared(b: Backend, bindings: number): Backend {
     description: b.description,
     limits: { ...b.limits, bindings },
     precision: b.precision,
+    halves: b.halves,
     allocate: (bytes, prefer) => b.allocate(bytes, prefer),
     release: (buffer) => b.release(buffer),
     prepare: (kernel) => {

@@ -1,6 +1,6 @@
 // Tests generated from the records of the elementwise ops: inputs of every kind, and what they give on each device.
 
-import type { DType } from '../../src/core/dtype.ts';
+import { type DType, isFloating } from '../../src/core/dtype.ts';
 import { DTypeError } from '../../src/core/errors.ts';
 import { type Shape, sizeOf } from '../../src/core/shape.ts';
 import { type Device, keep, device as makeDevice, memory, scope, type Tensor, tensor, tidy } from '../../src/index.ts';
@@ -134,6 +134,7 @@ export const SPECIAL: readonly number[] = [
 
 const INTEGERS: Readonly<Record<DType, readonly number[]>> = {
   float32: [-2.5, -1, 0, 0.5, 1, 3],
+  float16: [-2.5, -1, 0, 0.5, 1, 3],
   int32: [-7, -3, -1, 0, 1, 2, 5],
   uint32: [0, 1, 2, 3, 5, 7],
   bool: [0, 1],
@@ -236,7 +237,7 @@ export function place(
 ): { leaves: Operand[]; args: Operand[] } {
   const leaves = operands.map((g): Operand => {
     if (typeof g === 'number') return g;
-    const grad = requiresGrad && g.dtype === 'float32';
+    const grad = requiresGrad && isFloating(g.dtype);
     return tensor(Float64Array.from(g.values), { shape: g.shape, dtype: g.dtype, device, requiresGrad: grad });
   });
   const args = leaves.map((x, i) => {

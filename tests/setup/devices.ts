@@ -70,5 +70,5 @@ async function nodeGPU(): Promise<GPU> {
   const name = 'webgpu';
   const { create, globals } = (await import(/* @vite-ignore */ name)) as typeof import('webgpu');
   Object.assign(globalThis, globals);
-  return create([]);
+  return create(['enable-dawn-features=vulkan_enable_f16_on_nvidia']);
 }

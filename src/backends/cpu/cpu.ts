@@ -38,6 +38,7 @@ export class CpuBackend implements Backend {
   readonly name = 'cpu';
   readonly description = 'WebAssembly SIMD, one thread';
   readonly precision = 'float32';
+  readonly halves = false;
   readonly limits: BackendLimits = { bindings: 64, bufferBytes: 2 ** 31 };
   private readonly heap: Heap;
   private readonly modules: Modules;

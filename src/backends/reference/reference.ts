@@ -1,4 +1,5 @@
-import type { DType } from '../../core/dtype.ts';
+import { type DType, isFloating } from '../../core/dtype.ts';
+import { halfRound } from '../../core/float16.ts';
 import { contiguousStrides, sizeOf } from '../../core/shape.ts';
 import { factorisations } from '../../ir/dense.ts';
 import { exactFunction } from '../../ir/exact.ts';
@@ -40,23 +41,29 @@ class ReferenceBuffer implements Buffer {
 const scratch = new DataView(new ArrayBuffer(4));
 const toBits: Record<DType, (x: number) => void> = {
   float32: (x) => scratch.setFloat32(0, x),
+  float16: noBits,
   int32: (x) => scratch.setInt32(0, x),
   uint32: (x) => scratch.setUint32(0, x),
   bool: (x) => scratch.setUint32(0, x),
 };
 const fromBits: Record<DType, () => number> = {
   float32: () => scratch.getFloat32(0),
+  float16: noBits,
   int32: () => scratch.getInt32(0),
   uint32: () => scratch.getUint32(0),
   bool: () => scratch.getUint32(0),
 };
 
+function noBits(): never {
+  throw new Error('float16 has no 32 bits to reinterpret');
+}
+
 const saturate = (x: number, low: number, high: number): number =>
   Number.isNaN(x) ? 0 : Math.min(Math.max(Math.trunc(x), low), high);
 
-/** JavaScript's number for a value of the dtype: exact for integers, rounded to float32 unless computing in float64. */
+/** JavaScript's number for a value of the dtype: exact for integers, rounded to its floats unless computing in float64. */
 export function rounding(dtype: DType, float64: boolean): (x: number) => number {
-  if (dtype === 'float32') return float64 ? (x) => x : Math.fround;
+  if (isFloating(dtype)) return float64 ? (x) => x : dtype === 'float16' ? halfRound : Math.fround;
   if (dtype === 'int32') return (x) => x | 0;
   if (dtype === 'uint32') return (x) => x >>> 0;
   return (x) => (x !== 0 ? 1 : 0);
@@ -466,6 +473,7 @@ function runCustom(run: Interpreter, kernel: CustomKernel): void {
 export class ReferenceBackend implements Backend {
   readonly name = 'reference';
   readonly description: string;
+  readonly halves = true;
   readonly limits: BackendLimits = { bindings: 64, bufferBytes: 2 ** 31 };
   private nextId = 1;
   private bytes = 0;
@@ -479,8 +487,8 @@ export class ReferenceBackend implements Backend {
   allocate(bytes: number): Buffer {
     this.bytes += bytes;
     this.buffers++;
-    // NaN shows a read of what nobody wrote.
-    return new ReferenceBuffer(this.nextId++, bytes, new Float64Array(bytes / 4).fill(Number.NaN));
+    // Enough for elements of two bytes. NaN shows a read of what nobody wrote.
+    return new ReferenceBuffer(this.nextId++, bytes, new Float64Array(bytes / 2).fill(Number.NaN));
   }
 
   release(buffer: Buffer): void {
@@ -520,14 +528,13 @@ export class ReferenceBackend implements Backend {
 
   readSync(buffer: Buffer, dtype: DType, offset: number, length: number): Readback {
     const values = (buffer as ReferenceBuffer).values.subarray(offset, offset + length);
-    const Type =
-      dtype === 'float32'
-        ? this.precision === 'float64'
-          ? Float64Array
-          : Float32Array
-        : dtype === 'int32'
-          ? Int32Array
-          : Uint32Array;
+    const Type = isFloating(dtype)
+      ? this.precision === 'float64'
+        ? Float64Array
+        : Float32Array
+      : dtype === 'int32'
+        ? Int32Array
+        : Uint32Array;
     return { data: Type.from(values), status: this.takeStatus() };
   }
 

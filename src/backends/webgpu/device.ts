@@ -30,7 +30,7 @@ const RAISED = [
   'maxComputeWorkgroupSizeY',
 ] as const;
 const MOST_STORAGE_BUFFERS = 16;
-const FEATURES = ['timestamp-query', 'subgroups'] as const;
+const FEATURES = ['timestamp-query', 'subgroups', 'shader-f16'] as const;
 
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|basic render|software/i;
 

@@ -1,3 +1,4 @@
+import { isFloating } from '../../core/dtype.ts';
 import { COPY_DST, type Counters, UNIFORM } from './constants.ts';
 import type { Memory } from './pool.ts';
 import type { Step } from './programs.ts';
@@ -132,7 +133,7 @@ export class Encoder {
       words.set(step.words, at);
       for (const { word, slot, dtype } of step.scalars) {
         const value = scalars[slot]!;
-        if (dtype === 'float32') floats[at + word] = value;
+        if (isFloating(dtype)) floats[at + word] = value;
         else if (dtype === 'int32') signed[at + word] = value;
         else words[at + word] = dtype === 'bool' ? Number(value !== 0) : value;
       }

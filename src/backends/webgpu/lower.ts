@@ -1,5 +1,5 @@
 import { contiguousStrides } from '../../core/shape.ts';
-import { add, type Expr, index, load, lt, mul, result, rewrite, select, uniform, walk } from '../../ir/expr.ts';
+import { add, type Expr, index, load, lt, mul, result, rewrite, select, uniform, walk, wide } from '../../ir/expr.ts';
 import {
   expressions,
   type Input,
@@ -185,7 +185,7 @@ export function asReduction(kernel: MatmulKernel): LoopKernel | undefined {
     space: [...kernel.space, kernel.k],
     inner: 1,
     inputs,
-    reductions: [{ op: 'sum', expr: mul(load(0, 'float32'), load(1, 'float32')) }],
+    reductions: [{ op: 'sum', expr: mul(wide(load(0, inputs[0]!.dtype)), wide(load(1, inputs[1]!.dtype))) }],
     outputs: kernel.outputs.map((output) => ({ ...output, level: 'row' })),
     scalars: kernel.scalars,
     bindings: kernel.bindings,

@@ -1,5 +1,6 @@
-import type { DType } from '../../core/dtype.ts';
+import { bytesOf, type DType, widthOf } from '../../core/dtype.ts';
 import { DeviceError, DeviceLostError, type TensorloomError } from '../../core/errors.ts';
+import { halfBits, halfValue } from '../../core/float16.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import type { Backend, BackendLimits, Batch, Buffer, MemoryUse, Numbers, Program, Readback } from '../backend.ts';
 import { type Counters, MAP_MODE_READ } from './constants.ts';
@@ -14,14 +15,23 @@ import { guarded } from './scopes.ts';
 export type { Counters } from './constants.ts';
 export type { WebGPUOptions } from './device.ts';
 
-type Upload = { readonly memory: Memory; readonly data: Numbers };
+type Upload = { readonly memory: Memory; readonly data: Numbers | Uint16Array };
 
 /** Copied, or as float32 where it is not yet. */
-const hostCopy = (data: Numbers): Numbers => (data instanceof Float64Array ? Float32Array.from(data) : data.slice());
+const hostCopy = (data: Upload['data']): Upload['data'] =>
+  data instanceof Float64Array ? Float32Array.from(data) : data.slice();
+
+/** The bits of float16, in whole words. */
+function halvesOf(data: Numbers): Uint16Array {
+  const out = new Uint16Array(bytesOf('float16', data.length) / 2);
+  for (let i = 0; i < data.length; i++) out[i] = halfBits(data[i]!);
+  return out;
+}
 
 class WebGPUBackend implements Backend {
   readonly name = 'webgpu';
   readonly precision = 'float32';
+  readonly halves: boolean;
   readonly description: string;
   readonly limits: BackendLimits;
   readonly adapterInfo: GPUAdapterInfo;
@@ -50,6 +60,7 @@ class WebGPUBackend implements Backend {
     this.isSoftware = isSoftware;
     this.description = describe(open);
     const bufferBytes = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
+    this.halves = device.features.has('shader-f16');
     this.limits = { bindings: device.limits.maxStorageBuffersPerShaderStage - 1, bufferBytes };
     this.pool = new Pool(device, bufferBytes, this.counters, (memory) => this.discard(memory));
     this.staging = new Staging(device, this.counters);
@@ -91,7 +102,10 @@ class WebGPUBackend implements Backend {
       if (memory.ready) waits.add(memory.ready);
       return memory;
     };
-    const copies: Upload[] = uploads.map(({ buffer, data }) => ({ memory: use(buffer), data }));
+    const copies: Upload[] = uploads.map(({ buffer, data, halves }) => ({
+      memory: use(buffer),
+      data: halves ? halvesOf(data) : data,
+    }));
     const jobs: Job[] = [];
     for (const { program: launched, buffers, scalars, label } of launches) {
       const program = launched as WebGPUProgram;
@@ -176,27 +190,34 @@ class WebGPUBackend implements Backend {
   /** Copies the status word and elements of a memory for the host, and resets the former. */
   private async fetch(memory: Memory | undefined, dtype: DType, offset: number, length: number): Promise<Readback> {
     if (memory?.error) throw memory.error;
-    const staging = this.staging.take(4 + 4 * length);
-    const status = memoryOf(this.status).gpu;
+    // Copies are of whole words: from the one that holds the first element to the one that holds the last.
+    const width = widthOf(dtype);
+    const skipped = (offset * width) % 4;
+    const bytes = 4 * Math.ceil((skipped + length * width) / 4);
+    const staging = this.staging.take(4 + bytes);
+    const word = memoryOf(this.status).gpu;
     const encoder = this.device.createCommandEncoder();
-    encoder.copyBufferToBuffer(status, 0, staging, 0, 4);
-    encoder.clearBuffer(status, 0, 4);
-    if (memory && length > 0) encoder.copyBufferToBuffer(memory.gpu, 4 * offset, staging, 4, 4 * length);
+    encoder.copyBufferToBuffer(word, 0, staging, 0, 4);
+    encoder.clearBuffer(word, 0, 4);
+    if (memory && length > 0) encoder.copyBufferToBuffer(memory.gpu, offset * width - skipped, staging, 4, bytes);
     this.device.queue.submit([encoder.finish()]);
     this.counters.submits++;
     try {
-      await this.queue.unlessDead(staging.mapAsync(MAP_MODE_READ, 0, 4 + 4 * length));
+      await this.queue.unlessDead(staging.mapAsync(MAP_MODE_READ, 0, 4 + bytes));
     } catch (reason) {
       staging.destroy();
       throw this.queue.error ?? this.takeUncaptured() ?? new DeviceError(`reading failed: ${String(reason)}`);
     }
-    const bytes = staging.getMappedRange(0, 4 + 4 * length).slice(0);
+    const read = staging.getMappedRange(0, 4 + bytes).slice(0);
     staging.unmap();
     this.staging.give(staging);
     const failed = this.takeUncaptured();
     if (failed) throw failed;
+    const [status = 0] = new Uint32Array(read, 0, 1);
+    if (dtype === 'float16')
+      return { data: Float32Array.from(new Uint16Array(read, 4 + skipped, length), halfValue), status };
     const Type = dtype === 'float32' ? Float32Array : dtype === 'int32' ? Int32Array : Uint32Array;
-    return { data: new Type(bytes, 4, length), status: new Uint32Array(bytes, 0, 1)[0]! };
+    return { data: new Type(read, 4, length), status };
   }
 
   memory(): MemoryUse {

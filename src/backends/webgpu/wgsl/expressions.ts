@@ -1,5 +1,6 @@
 import type { DType } from '../../../core/dtype.ts';
-import { type Expr, type FunctionOp, uniform } from '../../../ir/expr.ts';
+import { halfRound } from '../../../core/float16.ts';
+import { constant, type Expr, type FunctionOp, uniform } from '../../../ir/expr.ts';
 import { functionFormula } from '../../../ir/functions.ts';
 import { type Module, VALUE } from './module.ts';
 
@@ -19,7 +20,7 @@ const NOWHERE: Site = {
   result: () => '0f',
 };
 
-const ZERO: Record<DType, string> = { float32: '0f', int32: '0i', uint32: '0u', bool: 'false' };
+const ZERO: Record<DType, string> = { float32: '0f', float16: '0h', int32: '0i', uint32: '0u', bool: 'false' };
 
 /** WGSL statements for expressions: one `let` for each distinct value. */
 export class Emitter {
@@ -89,6 +90,7 @@ export class Emitter {
     if (dtype === 'bool') return String(value !== 0);
     if (dtype === 'uint32') return `${value >>> 0}u`;
     if (dtype === 'int32') return (value | 0) < 0 ? `i32(${value | 0})` : `${value | 0}i`;
+    if (dtype === 'float16') return `f16(${this.literal(constant(halfRound(value)))})`;
     const x = Math.fround(value);
     // The bits come from memory: WGSL has no such literals, and a compiler that sees them may assume they do not occur.
     if (!Number.isFinite(x)) {
@@ -142,6 +144,16 @@ const HELPERS: Record<string, string> = {
   to_bool: 'fn to_bool(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) != 0u; }',
 };
 
+/** A computed float16 as float32. Through bits that compilers do not know: they may drop a conversion there and back. */
+function rounded(module: Module, x: string): string {
+  const zero = module.param('zero', () => 0);
+  module.define(
+    'rounded',
+    () => `fn rounded(x: f16) -> f32 { return f32(bitcast<vec2<f16>>(bitcast<u32>(vec2<f16>(x, 0h)) ^ ${zero}).x); }`,
+  );
+  return `rounded(${x})`;
+}
+
 function call(module: Module, name: string, ...args: string[]): string {
   module.define(name, () => HELPERS[name]!);
   if (/is_nan\(/.test(HELPERS[name]!)) module.define('is_nan', () => HELPERS.is_nan!);
@@ -190,7 +202,8 @@ function operation(module: Module, e: Expr, [x = '', y = '', z = '']: string[]):
     case 'sqrt':
       return float || (e.op === 'abs' && dtype === 'int32') ? `${e.op}(${x})` : x;
     case 'cast':
-      if (float && e.dtype !== 'float32') return call(module, `to_${VALUE[e.dtype]}`, x);
+      if (dtype === 'float16' && !/^load/.test(e.args[0]!.op)) return rounded(module, x);
+      if (float && e.dtype !== 'float16') return call(module, `to_${VALUE[e.dtype]}`, x);
       return `${VALUE[e.dtype]}(${x})`;
     case 'bitcast': {
       const word = bool ? `u32(${x})` : x;

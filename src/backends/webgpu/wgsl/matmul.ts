@@ -80,7 +80,7 @@ export function matmulShader(kernel: MatmulKernel, skeleton: string, { rows, fou
   const stores = kernel.outputs.map((output, i) => module.store(output, address(outputOperand(module, i)), values[i]!));
 
   const load = (name: string, i: number): string =>
-    `fn ${name}(address: u32) -> f32 { return ${module.load(kernel.inputs[i]!, 'address')}; }`;
+    `fn ${name}(address: u32) -> f32 { return f32(${module.load(kernel.inputs[i]!, 'address')}); }`;
   const generated = [
     `const ROWS = ${rows}u;\nconst FOURS = ${fours}u;`,
     `struct Batch {\n${[...members.keys()].map((name) => `  ${name}: u32,`).join('\n')}\n}`,

@@ -7,9 +7,16 @@ export type Word = 'f32' | 'i32' | 'u32';
 /** What is needed to know of an input or output to read or write its words. */
 type Bound = Pick<Input, 'dtype' | 'binding'>;
 
-export const WORD: Record<DType, Word> = { float32: 'f32', int32: 'i32', uint32: 'u32', bool: 'u32' };
+/** The types of an element in memory. */
+export const WORD: Record<DType, Word | 'f16'> = {
+  float32: 'f32',
+  float16: 'f16',
+  int32: 'i32',
+  uint32: 'u32',
+  bool: 'u32',
+};
 /** The type of a value in an expression. */
-export const VALUE: Record<DType, string> = { float32: 'f32', int32: 'i32', uint32: 'u32', bool: 'bool' };
+export const VALUE: Record<DType, string> = { ...WORD, bool: 'bool' };
 
 /** A member of the uniform `params`: taken from the kernel when a program is made, or from the launch's scalars. */
 export type Param = {
@@ -30,7 +37,7 @@ export interface Shader {
 export class Module {
   private readonly params = new Map<string, Param>();
   private readonly functions = new Map<string, string>();
-  private readonly bindings: { type: Word; access: 'read' | 'read_write' }[];
+  private readonly bindings: { type: Word | 'f16'; access: 'read' | 'read_write' }[];
   private checked = false;
 
   constructor(
@@ -57,7 +64,9 @@ export class Module {
   scalar(slot: number): string {
     const dtype = this.kernel.scalars[slot]!;
     const name = `scalar${slot}`;
-    this.params.set(name, { name, type: WORD[dtype], slot });
+    const type = WORD[dtype];
+    this.params.set(name, { name, type: type === 'f16' ? 'f32' : type, slot });
+    if (type === 'f16') return `f16(params.${name})`;
     return dtype === 'bool' ? `(params.${name} != 0u)` : `params.${name}`;
   }
 
@@ -90,7 +99,7 @@ export class Module {
     return type === WORD[output.dtype] ? word : `bitcast<${type}>(${word})`;
   }
 
-  wordOf({ binding }: Bound): Word {
+  wordOf({ binding }: Bound): Word | 'f16' {
     return this.bindings[binding]!.type;
   }
 
@@ -116,8 +125,9 @@ export class Module {
     const members = params.map((p) => `  ${p.name}: ${p.type},`);
     const uniform = `@group(0) @binding(${storage.length}) var<uniform> params: Params;`;
     const prelude = ['struct Params {', ...members, '}', ...storage, uniform, ...this.functions.values()];
+    const source = `${skeleton.trimEnd()}\n\n${prelude.join('\n')}\n`;
     return {
-      source: `${skeleton.trimEnd()}\n\n${prelude.join('\n')}\n`,
+      source: /\bf16\b/.test(source) ? `enable f16;\n${source}` : source,
       params,
       bindings: access,
       checked: this.checked,

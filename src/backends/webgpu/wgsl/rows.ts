@@ -30,8 +30,8 @@ export function passes(kernel: LoopKernel): Member[][] {
   return out;
 }
 
-const LARGEST = { float32: Infinity, int32: 2 ** 31 - 1, uint32: 2 ** 32 - 1, bool: 1 };
-const SMALLEST = { float32: -Infinity, int32: -(2 ** 31), uint32: 0, bool: 0 };
+const LARGEST = { float32: Infinity, float16: Infinity, int32: 2 ** 31 - 1, uint32: 2 ** 32 - 1, bool: 1 };
+const SMALLEST = { float32: -Infinity, float16: -Infinity, int32: -(2 ** 31), uint32: 0, bool: 0 };
 
 export function identity({ op, expr: { dtype } }: Reduction): Expr {
   if (op === 'sum' || op === 'prod') return constant(op === 'sum' ? 0 : 1, dtype);
