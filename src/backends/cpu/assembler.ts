@@ -265,6 +265,16 @@ export class FunctionBuilder {
     this.structure(0x03, body);
   }
 
+  /** The body as many times as an i32 local says, which is used up; at least once. */
+  repeat(count: number, body: () => void): void {
+    this.loop(() => {
+      body();
+      this.with(count, 1, op.i32Sub);
+      this.tee(count);
+      this.branchIf(0);
+    });
+  }
+
   /** Takes the condition from the stack. */
   when(yes: () => void, no?: () => void): void {
     this.structure(0x04, () => {

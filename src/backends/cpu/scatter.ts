@@ -138,16 +138,6 @@ export class ScatterProgram implements Runnable {
   }
 }
 
-/** `count` times the body, at least once; the local is used up. */
-function repeat(f: FunctionBuilder, count: number, body: () => void): void {
-  f.loop(() => {
-    body();
-    f.with(count, 1, op.i32Sub);
-    f.tee(count);
-    f.branchIf(0);
-  });
-}
-
 function copyOf(f: FunctionBuilder, from: number, to: number): void {
   f.get(from);
   f.set(to);
@@ -178,13 +168,13 @@ function emitCombine(reduce: ScatterOp, dtype: DType, hits: boolean): FunctionBu
     number,
   ];
   const float = dtype === 'float32';
-  repeat(f, length, () => {
+  f.repeat(length, () => {
     copyOf(f, places, place);
     copyOf(f, elements, element);
     copyOf(f, sums, sum);
     copyOf(f, hit, mark);
     copyOf(f, lines, left);
-    repeat(f, left, () => {
+    f.repeat(left, () => {
       f.get(place);
       f.memory(op.i32Load);
       f.tee(target);
@@ -235,11 +225,11 @@ function emitWrite(dtype: DType): FunctionBuilder {
   const [out, sums, targets, lines, outAcross, sumAlong] = [0, 1, 2, 3, 4, 5];
   const [to, sum, left] = [f.local(I32), f.local(I32), f.local(I32)];
   const float = dtype === 'float32';
-  repeat(f, targets, () => {
+  f.repeat(targets, () => {
     copyOf(f, out, to);
     copyOf(f, sums, sum);
     copyOf(f, lines, left);
-    repeat(f, left, () => {
+    f.repeat(left, () => {
       f.get(to, sum);
       f.memory(float ? op.load64Zero : op.load32Zero);
       if (float) f.op(op.f32x4DemoteF64x2);

@@ -1,11 +1,14 @@
 import { contiguousStrides, sizeOf } from '../../core/shape.ts';
 import type { SortKernel } from '../../ir/kernel.ts';
+import { FunctionBuilder, I32, op } from './assembler.ts';
 import type { Heap } from './heap.ts';
-import { LoopProgram, type Modules, type Runnable } from './program.ts';
+import { LoopProgram, type Modules, type Run, type Runnable } from './program.ts';
 
 /** Rows up to this length are sorted by insertion. */
-const SHORT = 48;
+const SHORT = 32;
 const DIGITS = 256;
+/** Of the counts of four digits, at the start of the scratch. */
+const COUNT_BYTES = 16 * DIGITS;
 
 /** A map writes the keys where the places will be; then each row is sorted in scratch. */
 export class SortProgram implements Runnable {
@@ -15,12 +18,16 @@ export class SortProgram implements Runnable {
   private readonly rows: number;
   /** The buffer of the output. */
   private readonly binding: number;
-  private readonly counts = new Uint32Array(4 * DIGITS);
+  private readonly count: Run;
+  private readonly pass: Run;
 
   constructor(modules: Modules, kernel: SortKernel) {
     const { space, inputs, key, outputs, scalars, bindings } = kernel;
     this.binding = outputs[0].binding;
     this.length = space.at(-1)!;
+    const run = modules.shared('sort', emitRadix);
+    this.count = run.count!;
+    this.pass = run.pass!;
     this.rows = sizeOf(space.slice(0, -1));
     this.keys = new LoopProgram(modules, {
       kind: 'map',
@@ -32,21 +39,35 @@ export class SortProgram implements Runnable {
       scalars,
       bindings,
     });
-    this.scratch = Math.max(this.keys.scratch, 16 * this.length);
+    this.scratch = Math.max(this.keys.scratch, COUNT_BYTES + 16 * this.length);
   }
 
   launch(heap: Heap, addresses: readonly number[], scalars: readonly number[], scratch: number): void {
     const { length, rows } = this;
     this.keys.launch(heap, addresses, scalars, scratch);
-    const start = addresses[this.binding]! / 4;
-    const part = (n: number): Uint32Array =>
-      heap.u32.subarray(scratch / 4 + n * length, scratch / 4 + (n + 1) * length);
-    const [a, b, c, d] = [part(0), part(1), part(2), part(3)];
+    const start = addresses[this.binding]!;
     for (let row = 0; row < rows; row++) {
-      const out = heap.u32.subarray(start + row * length, start + (row + 1) * length);
-      if (length <= SHORT) insertion(out, a);
-      else radix(out, a, b, c, d, this.counts);
+      const out = start + 4 * row * length;
+      if (length > SHORT) this.radix(heap, out, scratch);
+      else
+        insertion(heap.u32.subarray(out / 4, out / 4 + length), heap.u32.subarray(scratch / 4, scratch / 4 + length));
     }
+  }
+
+  /** Replaces the keys at `out` by their places in ascending order, without passes over digits that all keys share. */
+  private radix({ u32 }: Heap, out: number, scratch: number): void {
+    const { length } = this;
+    const part = (n: number): number => scratch + COUNT_BYTES + 4 * n * length;
+    let [keys, places, otherKeys, otherPlaces] = [part(0), part(1), part(2), part(3)];
+    this.count(out, keys, places, scratch, length);
+    const first = u32[keys / 4]!;
+    for (let digit = 0; digit < 4; digit++) {
+      const counts = scratch + 4 * DIGITS * digit;
+      if (u32[counts / 4 + ((first >>> (8 * digit)) & (DIGITS - 1))] === length) continue;
+      this.pass(keys, places, otherKeys, otherPlaces, counts, length, 8 * digit);
+      [keys, places, otherKeys, otherPlaces] = [otherKeys, otherPlaces, keys, places];
+    }
+    u32.copyWithin(out / 4, places / 4, places / 4 + length);
   }
 }
 
@@ -64,43 +85,95 @@ function insertion(out: Uint32Array, keys: Uint32Array): void {
   }
 }
 
-/** The same by least significant digits; digits that all keys share are skipped. */
-function radix(
-  out: Uint32Array,
-  keys: Uint32Array,
-  places: Uint32Array,
-  otherKeys: Uint32Array,
-  otherPlaces: Uint32Array,
-  counts: Uint32Array,
-): void {
-  const n = out.length;
-  counts.fill(0);
-  for (let i = 0; i < n; i++) {
-    const key = out[i]!;
-    counts[key & 255]!++;
-    counts[256 + ((key >>> 8) & 255)]!++;
-    counts[512 + ((key >>> 16) & 255)]!++;
-    counts[768 + (key >>> 24)]!++;
-    keys[i] = key;
-    places[i] = i;
+/** The steps of a sort by least significant digits, on keys and places side by side. */
+function emitRadix(): FunctionBuilder[] {
+  const count = new FunctionBuilder('count', 5);
+  {
+    const f = count;
+    const [from, keys, places, counts, n] = [0, 1, 2, 3, 4];
+    const [key, place, at] = [f.local(I32), f.local(I32), f.local(I32)];
+    f.i32(COUNT_BYTES / 16);
+    f.set(at);
+    f.get(counts);
+    f.set(key);
+    f.repeat(at, () => {
+      f.get(key);
+      f.splat(0);
+      f.memory(op.store);
+      f.bump(key, 16);
+    });
+    f.repeat(n, () => {
+      f.get(keys, from);
+      f.memory(op.i32Load);
+      f.tee(key);
+      f.memory(op.i32Store);
+      f.get(places, place);
+      f.memory(op.i32Store);
+      for (let digit = 0; digit < 4; digit++) {
+        f.get(counts);
+        f.with(key, Math.abs(8 * digit - 2), digit === 0 ? op.i32Shl : op.i32ShrU);
+        f.i32(4 * (DIGITS - 1));
+        f.op(op.i32And, op.i32Add);
+        f.tee(at);
+        f.get(at);
+        f.memory(op.i32Load, 4 * DIGITS * digit);
+        f.i32(1);
+        f.op(op.i32Add);
+        f.memory(op.i32Store, 4 * DIGITS * digit);
+      }
+      f.bump(place, 1);
+      for (const pointer of [from, keys, places]) f.bump(pointer, 4);
+    });
   }
-  let [fromKeys, fromPlaces, toKeys, toPlaces] = [keys, places, otherKeys, otherPlaces];
-  for (let digit = 0; digit < 4; digit++) {
-    const base = digit * DIGITS;
-    const shift = 8 * digit;
-    if (counts[base + ((keys[0]! >>> shift) & 255)] === n) continue;
-    for (let v = 0, sum = 0; v < DIGITS; v++) {
-      const count = counts[base + v]!;
-      counts[base + v] = sum;
-      sum += count;
-    }
-    for (let i = 0; i < n; i++) {
-      const key = fromKeys[i]!;
-      const to = counts[base + ((key >>> shift) & 255)]!++;
-      toKeys[to] = key;
-      toPlaces[to] = fromPlaces[i]!;
-    }
-    [fromKeys, fromPlaces, toKeys, toPlaces] = [toKeys, toPlaces, fromKeys, fromPlaces];
+  const pass = new FunctionBuilder('pass', 7);
+  {
+    const f = pass;
+    const [fromKeys, fromPlaces, toKeys, toPlaces, counts, n, shift] = [0, 1, 2, 3, 4, 5, 6];
+    const [at, sum, left, key] = [f.local(I32), f.local(I32), f.local(I32), f.local(I32)];
+    f.i32(DIGITS);
+    f.set(left);
+    f.get(counts);
+    f.set(at);
+    // Counts become the bytes before the first key of a digit.
+    f.repeat(left, () => {
+      f.get(sum, at);
+      f.memory(op.i32Load);
+      f.i32(2);
+      f.op(op.i32Shl, op.i32Add);
+      f.get(at, sum);
+      f.memory(op.i32Store);
+      f.set(sum);
+      f.bump(at, 4);
+    });
+    f.repeat(n, () => {
+      f.get(counts, fromKeys);
+      f.memory(op.i32Load);
+      f.tee(key);
+      f.get(shift);
+      f.op(op.i32ShrU);
+      f.i32(DIGITS - 1);
+      f.op(op.i32And);
+      f.i32(2);
+      f.op(op.i32Shl, op.i32Add);
+      f.tee(at);
+      f.get(at);
+      f.memory(op.i32Load);
+      f.tee(sum);
+      f.i32(4);
+      f.op(op.i32Add);
+      f.memory(op.i32Store);
+      f.get(toKeys, sum);
+      f.op(op.i32Add);
+      f.get(key);
+      f.memory(op.i32Store);
+      f.get(toPlaces, sum);
+      f.op(op.i32Add);
+      f.get(fromPlaces);
+      f.memory(op.i32Load);
+      f.memory(op.i32Store);
+      f.bump(fromKeys, 4);
+      f.bump(fromPlaces, 4);
+    });
   }
-  out.set(fromPlaces);
+  return [count, pass];
 }
