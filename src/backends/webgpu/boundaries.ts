@@ -75,8 +75,8 @@ export function boundaryParts(kernel: BoundaryKernel, software: boolean): Split 
         plan: {
           key: kernelKey(kernel),
           shader: () => denseShader(kernel),
-          // The work between two barriers is small, and a software adapter spends more on those.
-          constants: { THREADS: software ? 1 : 64 },
+          // A software adapter runs four threads as one vector; more would wait for each other at barriers.
+          constants: { THREADS: software ? 4 : 64 },
           groups: batchCount(kernel),
         },
       });
