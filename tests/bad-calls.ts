@@ -169,7 +169,7 @@ export const BAD_CALLS: readonly BadCall[] = [
     error: tl.DTypeError,
     says: /^linspace: start is string a, but it must be a number/,
   },
-  { run: () => js.rand([2], i32), error: tl.DTypeError, says: /^rand: gives float32, not int32/ },
+  { run: () => js.rand([2], i32), error: tl.DTypeError, says: /^rand: gives float32 or float16, not int32/ },
   {
     run: () => js.randn(3),
     error: tl.ShapeError,

@@ -135,7 +135,7 @@ const TYPED: readonly [new (n: number) => ArrayLike<number>, DType][] = [
 
 /** The dtype that a typed array suggests. */
 const dtypeOf = (data: TensorData): DType | undefined =>
-  (data as HalfArray)[Symbol.toStringTag] === 'Float16Array'
+  (data as HalfArray | null | undefined)?.[Symbol.toStringTag] === 'Float16Array'
     ? 'float16'
     : TYPED.find(([Type]) => data instanceof Type)?.[1];
 

@@ -228,7 +228,7 @@ const BAD: readonly (readonly [
     'no equation',
     () => tl.einsum(tl.ones([2]) as never, tl.ones([2])),
     tl.UnsupportedError,
-    /einsum: the equation is an object; give a string/,
+    /einsum: the equation is a Tensor; give a string/,
   ],
   ['no operands', () => tl.einsum('i'), tl.UnsupportedError, /einsum: at least one input/],
   [

@@ -151,7 +151,7 @@ describe.each(lacking)('%s, which has no float16', (name) => {
   const device = opened.get(name)!;
   const refused: Readonly<Record<string, (x: Tensor) => unknown>> = {
     tensor: () => tl.tensor([1], { dtype: 'float16', device }),
-    full: () => tl.zeros([2], { dtype: 'float16', device }),
+    zeros: () => tl.zeros([2], { dtype: 'float16', device }),
     eye: () => tl.eye(2, { dtype: 'float16', device }),
     linspace: () => tl.linspace(0, 1, 3, { dtype: 'float16', device }),
     rand: () => tl.rand([2], { dtype: 'float16', device }),
