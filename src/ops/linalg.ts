@@ -92,10 +92,12 @@ const isVector = (a: Tensor, b: Tensor): boolean =>
 
 function rightHandSide(op: string, a: Tensor, b: Tensor): Tensor {
   deviceOf(op, [a, b]);
+  if (b.dtype !== 'float32')
+    throw new DTypeError(`${op}: needs a float32 right-hand side, got ${b.dtype}; convert it with .to('float32')`);
   const right = isVector(a, b) ? unsqueeze(b, -1) : b;
-  if (b.dtype !== 'float32' || right.ndim < 2 || right.shape[right.ndim - 2] !== a.shape[a.ndim - 2])
+  if (right.ndim < 2 || right.shape[right.ndim - 2] !== a.shape[a.ndim - 2])
     throw new ShapeError(
-      `${op}: a right-hand side ${showShape(b.shape)} of ${b.dtype} does not fit matrices ${showShape(a.shape)}; it needs as many rows, as float32`,
+      `${op}: a right-hand side ${showShape(b.shape)} does not fit matrices ${showShape(a.shape)}; it needs as many rows`,
     );
   return right;
 }
@@ -168,7 +170,8 @@ export function solveTriangular(a: Tensor, b: Tensor, options: SolveTriangularOp
   });
 }
 
-const identityLike = (a: Tensor): Tensor => expand(eye(a.shape[a.ndim - 1]!, { device: a.device }), a.shape);
+const identityLike = (a: Tensor): Tensor =>
+  expand(eye(a.shape[a.ndim - 1]!, { dtype: a.dtype, device: a.device }), a.shape);
 
 function inverted(a: Tensor, checked: boolean): Tensor {
   const [x] = factored('inverse', 'solve', a, identityLike(a), ['x'], checked ? 'singular' : null) as [Tensor];

@@ -11,7 +11,7 @@ import {
   type ScatterKernel,
   type SortKernel,
 } from '../../ir/kernel.ts';
-import { clamp, type Part, type Plan, powerOfTwo, type Source, type Split } from './lower.ts';
+import { clamp, type Part, type Plan, type Source, type Split } from './lower.ts';
 import { customShader } from './wgsl/custom.ts';
 import { denseShader } from './wgsl/dense.ts';
 import { lineCount, lineLength } from './wgsl/lines.ts';
@@ -225,7 +225,7 @@ function scan(sequence: Sequence, kernel: ScanKernel, buffers: readonly Source[]
   // Threads a workgroup, lanes a span, elements a lane.
   const [threads, lanes, each] = software
     ? [lines < 256 ? 16 : 64, 1, 32]
-    : [256, length <= 32 ? 1 : clamp(powerOfTwo(length / 8), 4, 256), 8];
+    : [256, length <= 32 ? 1 : length <= 512 ? 16 : 256, 8];
   const most = software ? (lines < 16 ? 64 : 1) : 256 / lines;
   const cut = clamp(Math.floor(most), 1, Math.ceil(length / (software ? 512 : 2 * lanes * each)));
   const span = Math.ceil(length / cut);
