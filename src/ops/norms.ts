@@ -5,10 +5,11 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { zeros } from './creation.ts';
 import { abs, div, eq, mul, ne, pow, sign, sqrt, square } from './elementwise.ts';
 import { where } from './functions.ts';
+import { svdvals } from './linalg.ts';
 import { checkOptions, compose, describe, taped } from './record.ts';
 import { amax, amin, floats, notEmpty } from './reductions.ts';
 import { type Samples, sample } from './samples.ts';
-import { inFloat32, keptShape, type ReduceOptions, reshape, squeeze, sum, withDims } from './structure.ts';
+import { inFloat32, keptShape, movedim, type ReduceOptions, reshape, squeeze, sum, withDims } from './structure.ts';
 
 /** Options of `norm`. */
 export interface NormOptions extends ReduceOptions {
@@ -127,9 +128,13 @@ function ofMatrices(
     );
   if (ord === 'fro') return ofVectors(op, A, 2, dims, keepDim);
   if (ord === 'nuc' || Math.abs(ord) === 2)
-    throw new UnsupportedError(
-      `${op}: the norm ${ord} needs singular values, which are not there yet; use 'fro', 1, -1, Infinity or -Infinity`,
-    );
+    return compose(op, () => {
+      const values = svdvals(movedim(A, dims, [-2, -1]));
+      if (ord !== 'nuc') notEmpty(op, values, [values.ndim - 1]);
+      const last = { dim: -1 };
+      const out = ord === 'nuc' ? sum(values, last) : ord === 2 ? amax(values, last) : amin(values, last);
+      return keepDim ? reshape(out, keptShape(A.shape, dims)) : out;
+    });
   if (Math.abs(ord) !== 1 && Math.abs(ord) !== Number.POSITIVE_INFINITY)
     throw new UnsupportedError(
       `${op}: no norm ${describe(ord)} of matrices; use 'fro', 'nuc', 1, -1, 2, -2, Infinity or -Infinity`,
@@ -225,6 +230,8 @@ export const samples = (): Samples => ({
       sample([[2, 3, 4]], (A) => linalgNorm(A, { ord: 3, dim: 1 })),
       sample([[2, 3, 4]], (A) => linalgNorm(A, { dim: [0, 2], keepDim: true })),
       sample([[3, 5]], (A) => linalgNorm(A, { ord: 1 })),
+      sample([{ shape: [4, 3], distinct: true }], (A) => linalgNorm(A, { ord: 'nuc' })),
+      sample([{ shape: [2, 3, 4], distinct: true }], (A) => linalgNorm(A, { ord: 2, dim: [1, 2], keepDim: true })),
       sample([[3, 5]], (A) => linalgNorm(A, { ord: 'fro' })),
       sample([[7]], (A) => linalgNorm(A, { ord: Number.POSITIVE_INFINITY })),
     ],
