@@ -1,3 +1,4 @@
+export type { GradientContext } from '../tensor/tape.ts';
 export { type CheckpointFunction, checkpoint } from './checkpoint.ts';
 export { type CustomContext, type CustomOp, customOp } from './custom.ts';
 export {
@@ -17,5 +18,5 @@ export {
   vjp,
 } from './functional.ts';
 export { type BackwardOptions, backward, detach, type GradOptions, noGrad, registerHook, retainGrad } from './grad.ts';
-export { type GradcheckOptions, gradcheck, gradgradcheck } from './gradcheck.ts';
+export { type CheckedFunction, type GradcheckOptions, gradcheck, gradgradcheck } from './gradcheck.ts';
 export { type CustomKernelOptions, customKernel, type HostArray } from './kernel.ts';
