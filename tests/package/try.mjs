@@ -23,8 +23,16 @@ const { values: options } = parseArgs({ options: { 'no-build': { type: 'boolean'
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const here = fileURLToPath(new URL('.', import.meta.url));
 
-/** Bytes after gzip that bundles may take. To be raised in the change that needs it, with its reason there. */
-const LARGEST = { 'one op, functional': 13_000, 'core and WebGPU': 60_000, 'everything and WebGPU': 75_000 };
+/**
+ * Bytes after gzip that bundles may take. To be raised in the change that needs it, with its reason there: core is every function of
+ * tensorloom/functional, of which there are 250 with linear algebra, indexing and the transforms of autograd.
+ */
+const LARGEST = {
+  'one op, functional': 13_000,
+  'one op and init, functional': 27_000,
+  'core and WebGPU': 92_000,
+  'everything and WebGPU': 110_000,
+};
 
 /** @param {string} command @param {string[]} args @param {string} cwd */
 async function run(command, args, cwd) {
