@@ -22,6 +22,12 @@ const want = (c: BoundaryCase): ReturnType<typeof run> => {
 /** Elements that nothing determines are taken out. */
 const only = (x: Numbers, unique: (i: number) => boolean): Numbers => x.map((v, i) => (unique(i) ? v : 0));
 
+test('cases have names of their own, of every kind', () => {
+  expect(new Set(boundaryCases.map((c) => c.name)).size).toBe(boundaryCases.length);
+  const kinds = new Set(boundaryCases.map((c) => c.kernel.kind));
+  expect([...kinds].sort()).toEqual(['dense', 'scan', 'scatter', 'sort']);
+});
+
 for (const device of devices.filter((d) => d in OPEN))
   describe(`scans, sorts, scatters and factorisations on ${device}`, () => {
     let backend: Backend;
