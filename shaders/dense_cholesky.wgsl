@@ -2,27 +2,14 @@
 // element on the diagonal by itself, so that a column takes one barrier.
 //
 // Defined elsewhere:
-//   params.batches, .m, .n, .columns, .size   sizes; .size is that of the output for each matrix
-//   enterLine(index) -> Line                  what loadA and loadB need
+//   params.m, .n, .columns, .size   sizes; .size is that of the output for each matrix
 //   loadA(line, row, column), loadB(line, row, column)
 //   load(at), store(at, x)                    the output
 //   report()                                  says that the result is undefined
 
-override THREADS: u32 = 64;
-
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = (group.z * groups.y + group.y) * groups.x + group.x;
-  if (index >= params.batches) {
-    return;
-  }
-  let line = enterLine(index);
+fn factorise(line: Line, start: u32, thread: u32) {
   let n = params.n;
-  let l = index * params.size;
+  let l = start;
   for (var c = 0u; c < n; c++) {
     var square = loadA(line, c, c);
     for (var k = 0u; k < c; k++) {

@@ -3,28 +3,15 @@
 // sides, in blocks of the two rows of a pair and the two columns of another, which depend on nothing else.
 //
 // Defined elsewhere:
-//   params.batches, .m, .n, .columns, .size   sizes; .size is that of the output for each matrix
-//   enterLine(index) -> Line                  what loadA and loadB need
+//   params.m, .n, .columns, .size   sizes; .size is that of the output for each matrix
 //   loadA(line, row, column), loadB(line, row, column)
 //   load(at), store(at, x)                    the output
 //   report()                                  says that the result is undefined
 //   pairOf(n, round, i), tangent(a, b, c), rotate(…), exchange(…), anyMoved(thread), is_nan(x)
 
-override THREADS: u32 = 64;
-
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = (group.z * groups.y + group.y) * groups.x + group.x;
-  if (index >= params.batches) {
-    return;
-  }
-  let line = enterLine(index);
+fn factorise(line: Line, start: u32, thread: u32) {
   let n = params.n;
-  let values = index * params.size;
+  let values = start;
   let v = values + n;
   let work = v + n * n;
   var largest = 0f;

@@ -3,29 +3,16 @@
 // by itself.
 //
 // Defined elsewhere:
-//   params.batches, .m, .n, .columns, .size   sizes; .size is that of the output for each matrix
-//   enterLine(index) -> Line                  what loadA and loadB need
+//   params.m, .n, .columns, .size   sizes; .size is that of the output for each matrix
 //   loadA(line, row, column), loadB(line, row, column)
 //   load(at), store(at, x)                    the output
 //   report()                                  says that the result is undefined
 
-override THREADS: u32 = 64;
-
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = (group.z * groups.y + group.y) * groups.x + group.x;
-  if (index >= params.batches) {
-    return;
-  }
-  let line = enterLine(index);
+fn factorise(line: Line, start: u32, thread: u32) {
   let m = params.m;
   let n = params.n;
   let rank = min(m, n);
-  let r = index * params.size;
+  let r = start;
   let q = r + m * n;
   let scales = q + m * rank;
   for (var at = thread; at < m * n; at += THREADS) {

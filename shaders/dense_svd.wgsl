@@ -3,29 +3,16 @@
 // singular value are completed to orthonormal ones in the end, by one thread.
 //
 // Defined elsewhere:
-//   params.batches, .m, .n, .columns, .size   sizes; .size is that of the output for each matrix
-//   enterLine(index) -> Line                  what loadA and loadB need
+//   params.m, .n, .columns, .size   sizes; .size is that of the output for each matrix
 //   loadA(line, row, column), loadB(line, row, column)
 //   load(at), store(at, x)                    the output
 //   report()                                  says that the result is undefined
 //   pairOf(n, round, i), tangent(a, b, c), rotate(…), exchange(…), anyMoved(thread)
 
-override THREADS: u32 = 64;
-
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = (group.z * groups.y + group.y) * groups.x + group.x;
-  if (index >= params.batches) {
-    return;
-  }
-  let line = enterLine(index);
+fn factorise(line: Line, start: u32, thread: u32) {
   let m = params.m;
   let n = params.n;
-  let s = index * params.size;
+  let s = start;
   let u = s + n;
   let v = u + m * n;
   // Squares of what is very small or large would leave the range.

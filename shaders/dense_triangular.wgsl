@@ -2,28 +2,15 @@
 // right-hand sides, so there is no barrier.
 //
 // Defined elsewhere:
-//   params.batches, .m, .n, .columns, .size   sizes; .size is that of the output for each matrix
-//   enterLine(index) -> Line                  what loadA and loadB need
+//   params.m, .n, .columns, .size   sizes; .size is that of the output for each matrix
 //   loadA(line, row, column), loadB(line, row, column)
 //   load(at), store(at, x)                    the output
 //   report()                                  says that the result is undefined
 //   UPPER
 
-override THREADS: u32 = 64;
-
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = (group.z * groups.y + group.y) * groups.x + group.x;
-  if (index >= params.batches) {
-    return;
-  }
-  let line = enterLine(index);
+fn factorise(line: Line, start: u32, thread: u32) {
   let n = params.n;
-  let x = index * params.size;
+  let x = start;
   for (var i = thread; i < n; i += THREADS) {
     if (loadA(line, i, i) == 0f) {
       report();

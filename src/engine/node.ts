@@ -1,7 +1,7 @@
 import type { Buffer, Numbers } from '../backends/backend.ts';
 import type { DType } from '../core/dtype.ts';
 import type { Shape } from '../core/shape.ts';
-import { type Expr, exprKey, showExpr, walk } from '../ir/expr.ts';
+import { type Expr, exprKey, walk } from '../ir/expr.ts';
 import type { Access, BoundaryKernel, CustomSource, DenseAlgorithm, ScatterOp } from '../ir/kernel.ts';
 import type { Engine } from './engine.ts';
 import { type Origin, originOf } from './origin.ts';
@@ -152,6 +152,3 @@ export class Node {
 export interface NodeSlot {
   node: Node;
 }
-
-export const showOperation = (op: Operation): string =>
-  `${op.template.kind} [${op.space.join(', ')}] ${showExpr(op.template.expr, 60)}`;

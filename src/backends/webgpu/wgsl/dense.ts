@@ -1,3 +1,4 @@
+import skeleton from '../../../../shaders/dense.wgsl';
 import cholesky from '../../../../shaders/dense_cholesky.wgsl';
 import eigh from '../../../../shaders/dense_eigh.wgsl';
 import jacobi from '../../../../shaders/dense_jacobi.wgsl';
@@ -12,7 +13,7 @@ import { Lines } from './lines.ts';
 import { batchCount } from './matmul.ts';
 import { Module, type Shader } from './module.ts';
 
-const SKELETONS: Readonly<Record<DenseAlgorithm, string>> = {
+const ALGORITHMS: Readonly<Record<DenseAlgorithm, string>> = {
   solve,
   lower: `${triangular}\nconst UPPER = false;\n`,
   upper: `${triangular}\nconst UPPER = true;\n`,
@@ -45,5 +46,7 @@ export function denseShader(kernel: DenseKernel): Shader {
     block('fn store(at: u32, x: f32)', [module.store(output, 'at', 'x')]),
     block('fn report()', kernel.check === null ? [] : [module.report(kernel.check)]),
   ];
-  return module.finish(`${SKELETONS[kernel.algorithm]}\n${[...lines.declared(), ...generated].join('\n\n')}`);
+  return module.finish(
+    `${skeleton}\n${ALGORITHMS[kernel.algorithm]}\n${[...lines.declared(), ...generated].join('\n\n')}`,
+  );
 }
