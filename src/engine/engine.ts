@@ -21,7 +21,7 @@ interface Assignment {
 }
 
 /** What the device finds out of range or undefined while it computes, and what the next await throws. */
-export type Failure = 'index' | 'singular' | 'indefinite';
+export type Failure = 'index' | 'singular' | 'indefinite' | 'probabilities';
 
 const FAILURES: Readonly<Record<Failure, (op: string) => TensorloomError>> = {
   index: (op) =>
@@ -36,6 +36,10 @@ const FAILURES: Readonly<Record<Failure, (op: string) => TensorloomError>> = {
   indefinite: (op) =>
     new NumericsError(
       `${op}: a matrix is not positive definite, so that the result has NaN in it; check that it is symmetric, or add a small multiple of eye() to it`,
+    ),
+  probabilities: (op) =>
+    new NumericsError(
+      `${op}: weights are negative or not finite, or fewer of them are above 0 than there are draws; each draw needs a category that it can take`,
     ),
 };
 

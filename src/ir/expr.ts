@@ -95,9 +95,19 @@ const comparison =
     return node(op, 'bool', x, y);
   };
 const unary =
-  (op: UnaryOp | FunctionOp) =>
+  (op: UnaryOp) =>
   (x: Expr): Expr =>
     node(op, x.dtype, x);
+/** Functions are of float32 alone; anything else is a mistake in the op that builds the expression. */
+const apply = (op: FunctionOp, dtype: DType, ...args: Expr[]): Expr => {
+  const wrong = args.find((a) => a.dtype !== 'float32');
+  if (wrong) throw new TypeError(`${op} of ${wrong.dtype}: there is only ${op} of float32; cast it first`);
+  return node(op, dtype, ...args);
+};
+const float =
+  (op: FunctionOp): Prefix =>
+  (x) =>
+    apply(op, 'float32', x);
 
 /** A literal that is part of the kernel's structure. Numbers from users are uniforms instead. */
 export const constant = (value: number, dtype: DType = 'float32'): Expr => leaf('const', dtype, value);
@@ -140,26 +150,26 @@ export const round: Prefix = unary('round');
 export const sqrt: Prefix = unary('sqrt');
 /** Logical for bools, bitwise for integers. */
 export const not: Prefix = unary('not');
-export const exp: Prefix = unary('exp');
-export const expm1: Prefix = unary('expm1');
-export const log: Prefix = unary('log');
-export const log1p: Prefix = unary('log1p');
-export const log2: Prefix = unary('log2');
-export const sin: Prefix = unary('sin');
-export const cos: Prefix = unary('cos');
-export const tan: Prefix = unary('tan');
-export const asin: Prefix = unary('asin');
-export const acos: Prefix = unary('acos');
-export const atan: Prefix = unary('atan');
-export const sinh: Prefix = unary('sinh');
-export const cosh: Prefix = unary('cosh');
-export const tanh: Prefix = unary('tanh');
-export const erf: Prefix = unary('erf');
-export const atan2 = (y: Operand, x: Operand): Expr => node('atan2', 'float32', ...pair(y, x));
-export const pow = (x: Operand, y: Operand): Expr => node('pow', 'float32', ...pair(x, y));
+export const exp: Prefix = float('exp');
+export const expm1: Prefix = float('expm1');
+export const log: Prefix = float('log');
+export const log1p: Prefix = float('log1p');
+export const log2: Prefix = float('log2');
+export const sin: Prefix = float('sin');
+export const cos: Prefix = float('cos');
+export const tan: Prefix = float('tan');
+export const asin: Prefix = float('asin');
+export const acos: Prefix = float('acos');
+export const atan: Prefix = float('atan');
+export const sinh: Prefix = float('sinh');
+export const cosh: Prefix = float('cosh');
+export const tanh: Prefix = float('tanh');
+export const erf: Prefix = float('erf');
+export const atan2 = (y: Operand, x: Operand): Expr => apply('atan2', 'float32', ...pair(y, x));
+export const pow = (x: Operand, y: Operand): Expr => apply('pow', 'float32', ...pair(x, y));
 /** C's fmod: exact remainder with the sign of the dividend; floats only. */
-export const fmod = (x: Operand, y: Operand): Expr => node('fmod', 'float32', ...pair(x, y));
-export const isnan = (x: Expr): Expr => node('isnan', 'bool', x);
+export const fmod = (x: Operand, y: Operand): Expr => apply('fmod', 'float32', ...pair(x, y));
+export const isnan = (x: Expr): Expr => apply('isnan', 'bool', x);
 export const select = (condition: Expr, yes: Operand, no: Operand): Expr => {
   const [x, y] = pair(yes, no);
   return node('select', x.dtype, condition, x, y);

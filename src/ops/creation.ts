@@ -45,7 +45,8 @@ export type TensorData =
 
 const OPTIONS = ['dtype', 'device', 'requiresGrad'];
 
-function setup(op: string, options: TensorOptions): { device: Device; dtype: DType } {
+/** @internal Checks the options of what makes a tensor; the device and dtype they name. */
+export function setup(op: string, options: TensorOptions): { device: Device; dtype: DType } {
   checkOptions(op, options, OPTIONS);
   const dtype = options.dtype ?? 'float32';
   if (!isDType(dtype)) throw new DTypeError(`${op}: ${describe(dtype)} is no dtype; use ${DTYPES}`);

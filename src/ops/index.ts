@@ -1,5 +1,27 @@
 // The ops as free functions: what `tensorloom/functional` exports, and the main entry as well.
-export * from './creation.ts';
+export {
+  arange,
+  empty,
+  eye,
+  fromBuffer,
+  full,
+  fullLike,
+  type HalfArray,
+  linspace,
+  type NestedNumbers,
+  ones,
+  onesLike,
+  rand,
+  randint,
+  randLike,
+  randn,
+  randnLike,
+  type TensorData,
+  type TensorOptions,
+  tensor,
+  zeros,
+  zerosLike,
+} from './creation.ts';
 export { einsum } from './einsum.ts';
 export * from './functions.ts';
 export type { IndexAddOptions, IndexItem, IndexPutOptions, IndexRange } from './indexing.ts';
@@ -27,6 +49,7 @@ export {
   type VarianceOptions,
   variance,
 } from './reductions.ts';
+export { type MultinomialOptions, multinomial, randperm } from './sampling.ts';
 export type { SortOptions, TopkOptions } from './sorting.ts';
 export type { ReduceOptions } from './structure.ts';
 export type { PadMode, PadOptions } from './windows.ts';

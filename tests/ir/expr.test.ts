@@ -7,6 +7,7 @@ import {
   type Expr,
   exp,
   exprKey,
+  fmod,
   gt,
   index,
   load,
@@ -39,6 +40,12 @@ describe('expressions', () => {
     expect(add(index(0), 1).args[1]).toMatchObject({ op: 'const', dtype: 'int32', value: 1 });
     expect(sub(2, x).args[0]).toMatchObject({ op: 'const', dtype: 'float32', value: 2 });
     expect(select(gt(x, 0), 1, y).args[1]).toMatchObject({ op: 'const', dtype: 'float32' });
+  });
+
+  test('functions are of float32 alone', () => {
+    expect(exp(x).dtype).toBe('float32');
+    expect(() => exp(index(0))).toThrow('exp of int32: there is only exp of float32; cast it first');
+    expect(() => fmod(index(0), 3)).toThrow(TypeError);
   });
 
   test('comparisons give bools, and greater is less with its sides exchanged', () => {
