@@ -23,10 +23,10 @@ export interface Launch {
 }
 
 /**
- * Elements on their way to or from a device. Bools travel as Uint32Array of 0 and 1, float16 as a Float32Array of rounded numbers;
- * Float64Array only where `precision` is float64.
+ * Elements on their way to or from a device. Bools travel as Uint32Array of 0 and 1, float16 as a Float32Array of rounded numbers,
+ * int8 and uint8 as bytes; Float64Array only where `precision` is float64.
  */
-export type Numbers = Float32Array | Int32Array | Uint32Array | Float64Array;
+export type Numbers = Float32Array | Int32Array | Uint32Array | Int8Array | Uint8Array | Float64Array;
 
 /** Elements for a buffer. */
 export interface Upload {

@@ -324,7 +324,7 @@ export class Engine {
         if (input.mark === 0) {
           externals.push(input);
           input.mark = -externals.length;
-          key += `<${input.dtype === 'float16' ? 'h' : input.dtype[0]}${input.size}${input.holders === 0 && input.owned ? '~' : ''}>`;
+          key += `<${input.dtype} ${input.size}${input.holders === 0 && input.owned ? '~' : ''}>`;
         }
         key += ` ${input.mark}${access.mode === 'direct' ? ':' : `@${access.shape.join()}?${access.check}:`}${access.strides.join()}+${access.offset}`;
       }

@@ -253,7 +253,8 @@ export class Tensor extends Handle {
   }
 
   /**
-   * The elements, row by row, in the typed array of the dtype (bools as 0 and 1 in a Uint8Array, float16 as a Float32Array). Name the dtype where it is not
+   * The elements, row by row, in the typed array of the dtype (int8 and uint8 in an Int8Array and a Uint8Array, bools as 0 and 1 in a Uint8Array,
+   * float16 as a Float32Array). Name the dtype where it is not
    * float32: `await labels.data<'int32'>()`.
    */
   async data<D extends DType = 'float32'>(): Promise<TypedArrays[D]> {
@@ -279,7 +280,7 @@ export class Tensor extends Handle {
       case 'float16':
         return numbers instanceof Float32Array ? numbers : Float32Array.from(numbers);
       default:
-        return numbers as Int32Array | Uint32Array;
+        return numbers as Int32Array | Uint32Array | Int8Array | Uint8Array;
     }
   }
 

@@ -1,4 +1,4 @@
-import { bytesOf, type DType, widthOf } from '../../core/dtype.ts';
+import { ARRAYS, bytesOf, type DType, widthOf } from '../../core/dtype.ts';
 import { DeviceError, DeviceLostError, type TensorloomError } from '../../core/errors.ts';
 import { halfBits, halfValue } from '../../core/float16.ts';
 import type { Kernel } from '../../ir/kernel.ts';
@@ -20,6 +20,14 @@ type Upload = { readonly memory: Memory; readonly data: Numbers | Uint16Array };
 /** Copied, or as float32 where it is not yet. */
 const hostCopy = (data: Upload['data']): Upload['data'] =>
   data instanceof Float64Array ? Float32Array.from(data) : data.slice();
+
+/** Bytes in whole words, as a device takes them. */
+function inWords(data: Numbers): Numbers {
+  if (data.byteLength % 4 === 0) return data;
+  const out = new Uint8Array(4 * Math.ceil(data.byteLength / 4));
+  out.set(data);
+  return out;
+}
 
 /** The bits of float16, in whole words. */
 function halvesOf(data: Numbers): Uint16Array {
@@ -104,7 +112,7 @@ class WebGPUBackend implements Backend {
     };
     const copies: Upload[] = uploads.map(({ buffer, data, halves }) => ({
       memory: use(buffer),
-      data: halves ? halvesOf(data) : data,
+      data: halves ? halvesOf(data) : inWords(data),
     }));
     const jobs: Job[] = [];
     for (const { program: launched, buffers, scalars, label } of launches) {
@@ -216,8 +224,7 @@ class WebGPUBackend implements Backend {
     const [status = 0] = new Uint32Array(read, 0, 1);
     if (dtype === 'float16')
       return { data: Float32Array.from(new Uint16Array(read, 4 + skipped, length), halfValue), status };
-    const Type = dtype === 'float32' ? Float32Array : dtype === 'int32' ? Int32Array : Uint32Array;
-    return { data: new Type(read, 4, length), status };
+    return { data: new ARRAYS[dtype](read, 4 + skipped, length), status };
   }
 
   memory(): MemoryUse {
