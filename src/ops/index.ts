@@ -27,6 +27,7 @@ export {
   type VarianceOptions,
   variance,
 } from './reductions.ts';
+export { fromGPUBuffer, type GPUBufferOptions, type GPUBufferRange } from './sharing.ts';
 export type { SortOptions, TopkOptions } from './sorting.ts';
 export type { ReduceOptions } from './structure.ts';
 export type { PadMode, PadOptions } from './windows.ts';

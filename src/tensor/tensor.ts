@@ -15,12 +15,23 @@ export class Cell implements NodeSlot {
   handles = 0;
   /** Handles that the collector found: in the count of those that in-place ops look at, so that no rule depends on it. */
   collected = 0;
+  /** The node whose memory was handed out. */
+  private lent: Node | null = null;
   constructor(public node: Node) {
     node.hold();
   }
 
+  /** Keeps the memory of the present node, also when an in-place update replaces it. */
+  lend(): void {
+    this.node.hold();
+    this.lent?.release();
+    this.lent = this.node;
+  }
+
   release(): void {
-    if (--this.handles === 0) this.node.release();
+    if (--this.handles > 0) return;
+    this.node.release();
+    this.lent?.release();
   }
 }
 

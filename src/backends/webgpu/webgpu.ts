@@ -2,8 +2,18 @@ import { ARRAYS, bytesOf, type DType, widthOf } from '../../core/dtype.ts';
 import { DeviceError, DeviceLostError, type TensorloomError } from '../../core/errors.ts';
 import { halfBits, halfValue } from '../../core/float16.ts';
 import type { Kernel } from '../../ir/kernel.ts';
-import type { Backend, BackendLimits, Batch, Buffer, MemoryUse, Numbers, Program, Readback } from '../backend.ts';
-import { type Counters, MAP_MODE_READ } from './constants.ts';
+import type {
+  Backend,
+  BackendLimits,
+  Batch,
+  Buffer,
+  MemoryUse,
+  Numbers,
+  Program,
+  Readback,
+  Sharing,
+} from '../backend.ts';
+import { COPY_SRC, type Counters, MAP_MODE_READ, STORAGE } from './constants.ts';
 import { describe, type OpenDevice, openDevice, type WebGPUOptions } from './device.ts';
 import { Encoder, type Job } from './encoder.ts';
 import { Pipelines } from './pipelines.ts';
@@ -42,6 +52,7 @@ class WebGPUBackend implements Backend {
   readonly halves: boolean;
   readonly description: string;
   readonly limits: BackendLimits;
+  readonly sharing: Sharing | undefined;
   readonly adapterInfo: GPUAdapterInfo;
   readonly isSoftware: boolean;
   /** Resolves when the device is lost or destroyed. */
@@ -70,6 +81,9 @@ class WebGPUBackend implements Backend {
     const bufferBytes = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
     this.halves = device.features.has('shader-f16');
     this.limits = { bindings: device.limits.maxStorageBuffersPerShaderStage - 1, bufferBytes };
+    this.sharing = owned
+      ? undefined
+      : { adopt: (gpu, bytes) => this.adopt(gpu, bytes), lend: (buffer) => this.lend(buffer) };
     this.pool = new Pool(device, bufferBytes, this.counters, (memory) => this.discard(memory));
     this.staging = new Staging(device, this.counters);
     this.status = this.pool.allocate(4);
@@ -96,6 +110,33 @@ class WebGPUBackend implements Backend {
 
   release(buffer: Buffer): void {
     if (!this.queue.error) this.pool.release(buffer as DeviceBuffer);
+  }
+
+  private adopt(gpu: GPUBuffer, bytes: number): Buffer {
+    if (this.queue.error) throw this.queue.error;
+    const refuse = (why: string): never => {
+      throw new DeviceError(`fromGPUBuffer: the buffer ${why}`);
+    };
+    if ((gpu.usage & STORAGE) === 0 || (gpu.usage & COPY_SRC) === 0)
+      refuse(`has the usage flags ${gpu.usage}; make it with STORAGE | COPY_SRC, which kernels and reads need`);
+    if (gpu.mapState !== 'unmapped') refuse(`is mapped; call its unmap() first`);
+    if (bytes > this.limits.bufferBytes)
+      refuse(`is to hold ${bytes} bytes, more than the ${this.limits.bufferBytes} that this WebGPU device can bind`);
+    const { error } = guarded(this.device, 'fromGPUBuffer: the buffer is of another GPUDevice, or destroyed', () => {
+      // Both are found where commands that use it are submitted.
+      const encoder = this.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(gpu, 0, memoryOf(this.status).gpu, 0, 0);
+      this.device.queue.submit([encoder.finish()]);
+    });
+    return this.pool.adopt(gpu, bytes, error);
+  }
+
+  private async lend(buffer: Buffer): Promise<GPUBuffer> {
+    const memory = memoryOf(buffer);
+    return this.queue.run(memory.ready ? [memory.ready] : [], () => {
+      if (memory.error) throw memory.error;
+      return memory.gpu;
+    });
   }
 
   prepare(kernel: Kernel): Program {
@@ -256,7 +297,7 @@ class WebGPUBackend implements Backend {
   private discard(memory: Memory): void {
     const result = this.queue.run([], () => {
       this.encoder.forget(memory);
-      memory.gpu.destroy();
+      if (!memory.foreign) memory.gpu.destroy();
     });
     if (result) result.catch(() => {});
   }
