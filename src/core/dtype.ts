@@ -18,7 +18,15 @@ export interface TypedArrays {
 }
 
 /** The array in which elements of a dtype travel between the host and a device. */
-export const ARRAYS = {
+export const ARRAYS: {
+  readonly float32: Float32ArrayConstructor;
+  readonly float16: Float32ArrayConstructor;
+  readonly int32: Int32ArrayConstructor;
+  readonly uint32: Uint32ArrayConstructor;
+  readonly int8: Int8ArrayConstructor;
+  readonly uint8: Uint8ArrayConstructor;
+  readonly bool: Uint32ArrayConstructor;
+} = {
   float32: Float32Array,
   float16: Float32Array,
   int32: Int32Array,
@@ -26,7 +34,7 @@ export const ARRAYS = {
   int8: Int8Array,
   uint8: Uint8Array,
   bool: Uint32Array,
-} as const;
+};
 
 /** Bytes of an element on the device. */
 export const widthOf = (dtype: DType): number => (dtype === 'float16' ? 2 : isByte(dtype) ? 1 : 4);

@@ -9,8 +9,17 @@ export function constantBits(value: number, dtype: DType): number {
   return dtype === 'bool' ? (value !== 0 ? -1 : 0) : value | 0;
 }
 
-/** Loads and stores of elements by their width in bytes. */
-export const accessOf = (dtype: DType) =>
+/** How elements of a width in bytes are loaded and stored: four in a row, one for all lanes, one for the first, one for another. */
+interface ElementAccess {
+  readonly width: number;
+  readonly vector: number;
+  readonly splat: number;
+  readonly zero: number;
+  readonly lane: number;
+  readonly storeLane: number;
+}
+
+export const accessOf = (dtype: DType): ElementAccess =>
   widthOf(dtype) === 1
     ? {
         width: 1,
