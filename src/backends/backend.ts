@@ -23,10 +23,10 @@ export interface Launch {
 }
 
 /**
- * Elements on their way to or from a device. Bools travel as Uint32Array of 0 and 1, float16 as a Float32Array of rounded numbers;
- * Float64Array only where `precision` is float64.
+ * Elements on their way to or from a device. Bools travel as Uint32Array of 0 and 1, float16 as a Float32Array of rounded numbers,
+ * int8 and uint8 as bytes; Float64Array only where `precision` is float64.
  */
-export type Numbers = Float32Array | Int32Array | Uint32Array | Float64Array;
+export type Numbers = Float32Array | Int32Array | Uint32Array | Int8Array | Uint8Array | Float64Array;
 
 /** Elements for a buffer. */
 export interface Upload {
@@ -62,6 +62,14 @@ export interface MemoryUse {
   readonly pooledBytes: number;
 }
 
+/** What a device offers that was made from a `GPUDevice` of the user's. */
+export interface Sharing {
+  /** The user's memory as a buffer, of which a release takes nothing away. Throws DeviceError where kernels cannot use it. */
+  adopt(gpu: GPUBuffer, bytes: number): Buffer;
+  /** The memory of a buffer, when all that was submitted before the call has gone to the device's queue. */
+  lend(buffer: Buffer): Promise<GPUBuffer>;
+}
+
 /**
  * A device. Submits, reads and releases take effect in the order of the calls, whatever runs asynchronously inside: a
  * buffer that was released may be handed out again at once, because what uses it next is submitted later.
@@ -73,6 +81,7 @@ export interface Backend {
   readonly limits: BackendLimits;
   /** What float32 tensors are computed in; float64 only on the reference backend. */
   readonly precision: 'float32' | 'float64';
+  readonly sharing?: Sharing | undefined;
   /** Whether it stores float16. */
   readonly halves: boolean;
   /**

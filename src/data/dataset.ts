@@ -8,7 +8,7 @@ import { compose, describe } from '../ops/record.ts';
 import type { Device } from '../tensor/device.ts';
 import { Tensor } from '../tensor/tensor.ts';
 
-/** Typed arrays that hold rows on the host. 32-bit and smaller integers become int32 (Uint32Array: uint32), floats float32. */
+/** Typed arrays that hold rows on the host. Bytes stay bytes, other integers become int32 (Uint32Array: uint32), floats float32. */
 export type TypedRows =
   | Float32Array
   | Float64Array

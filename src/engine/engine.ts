@@ -102,6 +102,31 @@ export class Engine {
     return node;
   }
 
+  /** A node over memory of the user's. */
+  adopt(dtype: DType, size: number, buffer: Buffer, label: string): Node {
+    const node = new Node(this, dtype, size, label, null);
+    node.buffer = buffer;
+    node.owned = false;
+    return node;
+  }
+
+  /** The memory of a node, computed or uploaded, which stays there as long as the node is held. */
+  async lend(node: Node): Promise<GPUBuffer> {
+    const { dtype, size, host } = node;
+    if (host) {
+      node.buffer = this.backend.allocate(bytesOf(dtype, size));
+      this.backend.submit({
+        uploads: [{ buffer: node.buffer, data: host, halves: dtype === 'float16' }],
+        launches: [],
+      });
+      node.host = null;
+      if (size <= SEEN) node.seen = host;
+    }
+    const gpu = await this.settled(node, (buffer) => this.backend.sharing!.lend(buffer));
+    if (node.error) throw node.error;
+    return gpu!;
+  }
+
   /** Refuses a dtype that the device does not store. */
   checkDType(op: string, dtype: DType): void {
     if (dtype === 'float16' && !this.backend.halves)
@@ -134,7 +159,7 @@ export class Engine {
   }
 
   private free(node: Node): void {
-    if (node.buffer && node.owned) this.backend.release(node.buffer);
+    if (node.buffer) this.backend.release(node.buffer);
     node.buffer = null;
     node.host = null;
     node.seen = null;
@@ -328,7 +353,7 @@ export class Engine {
         if (input.mark === 0) {
           externals.push(input);
           input.mark = -externals.length;
-          key += `<${input.dtype === 'float16' ? 'h' : input.dtype[0]}${input.size}${input.holders === 0 && input.owned ? '~' : ''}>`;
+          key += `<${input.dtype} ${input.size}${input.holders === 0 && input.owned ? '~' : ''}>`;
         }
         key += ` ${input.mark}${access.mode === 'direct' ? ':' : `@${access.shape.join()}?${access.check}:`}${access.strides.join()}+${access.offset}`;
       }
@@ -402,7 +427,8 @@ export class Engine {
     const numerics = this.numerics.take();
     const data = found === null ? hostElements(node, offset, length) : this.checked(await found);
     this.raise(await numerics);
-    if (found !== null && !this.backend.readSync && length === node.size && length <= SEEN) node.seen = data.slice();
+    if (found !== null && node.owned && !this.backend.readSync && length === node.size && length <= SEEN)
+      node.seen = data.slice();
     return data;
   }
 

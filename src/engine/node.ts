@@ -114,7 +114,7 @@ export class Node {
   holders = 0;
   /** Pending operations that read it. */
   uses = 0;
-  /** False for memory that came from outside, which is never reused or freed. */
+  /** False for memory of the user's, which no op writes to. */
   owned = true;
   /** The result of an op, and no temporary of one: what checked mode looks at. */
   watched = false;

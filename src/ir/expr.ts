@@ -1,4 +1,4 @@
-import type { DType } from '../core/dtype.ts';
+import { computed, type DType, isByte } from '../core/dtype.ts';
 
 /** Operations that read the kernel's surroundings. */
 export type LeafOp =
@@ -54,7 +54,7 @@ export type ScalarOp = LeafOp | UnaryOp | BinaryOp | 'select' | FunctionOp;
 
 /**
  * A scalar expression: an immutable tree (or DAG) that every backend compiles. Values of float16 are loaded, moved (`select`) and
- * converted from and to float32; nothing else is computed with them.
+ * converted from and to float32, those of int8 and uint8 from and to int32, in their range; nothing else is computed with them.
  */
 export interface Expr {
   readonly op: ScalarOp;
@@ -174,17 +174,20 @@ export const select = (condition: Expr, yes: Operand, no: Operand): Expr => {
   const [x, y] = pair(yes, no);
   return node('select', x.dtype, condition, x, y);
 };
-/** Converts the value: floats truncate to integers (saturating, NaN to 0), anything non-zero is true. float16 by way of float32. */
+/**
+ * Converts the value: floats truncate to integers (saturating, NaN to 0), anything non-zero is true. float16 by way of float32, int8
+ * and uint8 by way of int32, of which they keep the last eight bits.
+ */
 export const cast = (x: Expr, dtype: DType): Expr => {
   if (x.dtype === dtype) return x;
-  if (dtype === 'float16') return node('cast', dtype, cast(x, 'float32'));
+  const to = computed(dtype);
+  if (to !== dtype) return node('cast', dtype, isByte(dtype) ? lastByte(cast(x, to), dtype) : cast(x, to));
   const from = wide(x);
   return from.dtype === dtype ? from : node('cast', dtype, from);
 };
-/** What ops compute with: float32 in place of float16. */
-export const computed = (dtype: DType): DType => (dtype === 'float16' ? 'float32' : dtype);
+const lastByte = (x: Expr, dtype: DType): Expr => (dtype === 'uint8' ? and(x, 255) : shr(shl(x, 24), 24));
 /** A value as ops compute with it. */
-export const wide = (x: Expr): Expr => (x.dtype === 'float16' ? node('cast', 'float32', x) : x);
+export const wide = (x: Expr): Expr => (x.dtype === computed(x.dtype) ? x : node('cast', computed(x.dtype), x));
 /** Reinterprets the bits of a 32-bit number. */
 export const bitcast = (x: Expr, dtype: DType): Expr => (x.dtype === dtype ? x : node('bitcast', dtype, x));
 

@@ -160,7 +160,7 @@ export interface CustomKernel extends Boundary {
 
 /** An array that a custom kernel reads or writes on the host: elements row by row, bools as 0 and 1. */
 export interface HostArray {
-  readonly data: Float32Array | Int32Array | Uint32Array | Float64Array;
+  readonly data: Float32Array | Int32Array | Uint32Array | Int8Array | Uint8Array | Float64Array;
   readonly shape: Shape;
 }
 

@@ -4,6 +4,7 @@ import type { PrintOptions } from '../core/format.ts';
 import type { UniqueOptions, UniqueValues } from '../ops/masks.ts';
 import type * as ops from '../ops/methods.ts';
 import type { DimOptions, ValuesIndices } from '../ops/reductions.ts';
+import type { GPUBufferRange } from '../ops/sharing.ts';
 import type { Device } from '../tensor/device.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
@@ -29,6 +30,8 @@ export interface Overloaded {
   /** The distinct elements in ascending order. See the function `unique`. */
   unique(): Promise<Tensor>;
   unique(options: UniqueOptions): Promise<UniqueValues>;
+  /** The `GPUBuffer` that the tensor lies in, for commands of your own. See the function `gpuBuffer`. */
+  gpuBuffer(): Promise<GPUBufferRange>;
   /** The tensor as PyTorch prints it, read where it is not known yet. See the function `format`. */
   format(options?: PrintOptions): Promise<string>;
 }

@@ -1,5 +1,5 @@
 import type { Numbers } from '../backends/backend.ts';
-import { canHold, DTYPES, type DType, integerRange, isDType, isFloating, widthOf } from '../core/dtype.ts';
+import { ARRAYS, canHold, DTYPES, type DType, integerRange, isDType, isFloating, widthOf } from '../core/dtype.ts';
 import { DTypeError, FormatError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { halfRound, halfValue } from '../core/float16.ts';
 import { checkShape, type Shape, showShape, sizeOf } from '../core/shape.ts';
@@ -112,14 +112,15 @@ function encode(op: string, values: ArrayLike<number>, dtype: DType, float64: bo
   if (dtype === 'float16') return Float32Array.from(values, halfRound);
   if (dtype === 'float32') return Float32Array.from(values);
   if (dtype === 'bool') return Uint32Array.from(values, (v) => (v !== 0 ? 1 : 0));
-  for (let i = 0; i < values.length; i++) {
+  const Type = ARRAYS[dtype];
+  for (let i = 0; i < values.length && !(values instanceof Type); i++) {
     const v = values[i]!;
     if (!canHold(dtype, v))
       throw new DTypeError(
         `${op}: element ${i} is ${v}, which ${dtype} cannot hold (${integerRange(dtype)?.join(' to ')}); clean the data or use float32`,
       );
   }
-  return dtype === 'int32' ? Int32Array.from(values) : Uint32Array.from(values);
+  return Type.from(values);
 }
 
 const TYPED: readonly [new (n: number) => ArrayLike<number>, DType][] = [
@@ -127,11 +128,11 @@ const TYPED: readonly [new (n: number) => ArrayLike<number>, DType][] = [
   [Float64Array, 'float32'],
   [Int32Array, 'int32'],
   [Uint32Array, 'uint32'],
-  [Uint8Array, 'int32'],
-  [Int8Array, 'int32'],
+  [Uint8Array, 'uint8'],
+  [Int8Array, 'int8'],
   [Int16Array, 'int32'],
   [Uint16Array, 'int32'],
-  [Uint8ClampedArray, 'int32'],
+  [Uint8ClampedArray, 'uint8'],
 ];
 
 /** The dtype that a typed array suggests. */
@@ -143,7 +144,7 @@ const dtypeOf = (data: TensorData): DType | undefined =>
 /**
  * A tensor of the given data, which is copied: a number, nested arrays, or a typed array with an optional shape
  * (`torch.tensor`). The dtype is float32 unless the data is boolean, an integer typed array or a Float16Array, or an option says
- * otherwise.
+ * otherwise; bytes stay bytes, and those of 16 bits become int32.
  *
  * @throws FormatError for ragged arrays, saying where.
  * @throws DTypeError for values that the dtype cannot hold, and for float16 where the device does not have it.
@@ -378,12 +379,8 @@ export function fromBuffer(
   const typed =
     dtype === 'float32'
       ? new Float32Array(buffer)
-      : dtype === 'int32'
-        ? new Int32Array(buffer)
-        : dtype === 'uint32'
-          ? new Uint32Array(buffer)
-          : dtype === 'float16'
-            ? Float32Array.from(new Uint16Array(buffer), halfValue)
-            : new Uint8Array(buffer);
+      : dtype === 'float16'
+        ? Float32Array.from(new Uint16Array(buffer), halfValue)
+        : new (dtype === 'bool' ? Uint8Array : ARRAYS[dtype])(buffer);
   return tensor(typed, { ...options, dtype });
 }

@@ -958,12 +958,15 @@ const casts: Readonly<Record<DType, Unary>> = {
   float16: castTo('float16'),
   int32: castTo('int32'),
   uint32: castTo('uint32'),
+  int8: castTo('int8'),
+  uint8: castTo('uint8'),
   bool: castTo('bool'),
 };
 
 /**
  * The elements in another dtype, in storage of their own; a view where the dtype is the same (`Tensor.to`). Floats lose their
- * fraction on the way to integers, which saturate, and NaN becomes 0; anything non-zero is true.
+ * fraction on the way to integers, which saturate, and NaN becomes 0; anything non-zero is true. int8 and uint8 keep the last eight
+ * bits of the int32, so that 256 and -1 become 0 and 255 in uint8.
  *
  * @throws DTypeError for a dtype that there is not.
  */
@@ -974,7 +977,7 @@ export const cast: ((x: Tensor, dtype: DType) => Tensor) & Wrapping = wrapping(
     return x.dtype === dtype ? viewed('to', x, x.view, (g) => [g]) : casts[dtype](x);
   },
   // That to float16 is tested with the devices that have it.
-  () => [casts.float32, casts.int32, casts.uint32, casts.bool],
+  () => [casts.float32, casts.int32, casts.uint32, casts.int8, casts.uint8, casts.bool],
 );
 
 /* @__NO_SIDE_EFFECTS__ */

@@ -2,7 +2,7 @@ import type { DType } from '../core/dtype.ts';
 import { DTypeError, UnsupportedError } from '../core/errors.ts';
 import { type Expr, select } from '../ir/expr.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { elementwise, type Operand, promoting, type Recorded } from './record.ts';
+import { elementwise, meeting, type Operand, type Recorded } from './record.ts';
 
 /** Chooses between two operands by a bool tensor; all three broadcast. */
 export type Where = ((condition: Tensor, x: Operand, y: Operand) => Tensor) & Recorded;
@@ -13,7 +13,7 @@ function chosenType(op: string, [condition, x, y]: readonly Operand[]): DType {
   if (condition.dtype !== 'bool')
     throw new DTypeError(`${op}: the condition must be bool, got ${condition.dtype}; make one with ne(x, 0)`);
   const values = [x, y].filter((v) => v !== undefined);
-  return values.every((v) => typeof v === 'number') ? 'float32' : promoting(op, values);
+  return values.every((v) => typeof v === 'number') ? 'float32' : meeting(op, values);
 }
 
 /** A bool operand before it was cast to the dtype of the others. */

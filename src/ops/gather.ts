@@ -1,3 +1,4 @@
+import { computed } from '../core/dtype.ts';
 import { DTypeError, IndexError, ShapeError } from '../core/errors.ts';
 import { normalizeDim, type Shape, showShape, sizeOf } from '../core/shape.ts';
 import { type NodeInput, template } from '../engine/node.ts';
@@ -110,9 +111,10 @@ export function scattered(
   const device = deviceOf(op, base ? [base, values, indices] : [values, indices]);
   return compose(op, () =>
     withGrad(false, () => {
-      if (values.dtype === 'float16') {
-        const wide = (t: Tensor): Tensor => cast(t, 'float32');
-        return cast(scattered(op, reduce, base && wide(base), dim, indices, wide(values), n), 'float16');
+      const dtype = computed(values.dtype);
+      if (dtype !== values.dtype) {
+        const wide = (t: Tensor): Tensor => cast(t, dtype);
+        return cast(scattered(op, reduce, base && wide(base), dim, indices, wide(values), n), values.dtype);
       }
       const places = cast(indices, 'int32');
       const order = [...indices.shape.map((_, d) => d).filter((d) => d !== dim), dim];

@@ -50,6 +50,7 @@ export {
   variance,
 } from './reductions.ts';
 export { type MultinomialOptions, multinomial, randperm } from './sampling.ts';
+export { fromGPUBuffer, type GPUBufferOptions, type GPUBufferRange } from './sharing.ts';
 export type { SortOptions, TopkOptions } from './sorting.ts';
 export type { ReduceOptions } from './structure.ts';
 export type { PadMode, PadOptions } from './windows.ts';

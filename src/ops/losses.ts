@@ -114,7 +114,7 @@ export function crossEntropy(input: Tensor, target: Tensor, options: CrossEntrop
       );
   }
   const probabilities = isFloating(target.dtype) && sameShape(target.shape, input.shape);
-  if (!probabilities && target.dtype !== 'int32' && target.dtype !== 'uint32')
+  if (!probabilities && (isFloating(target.dtype) || target.dtype === 'bool'))
     throw new DTypeError(
       `${op}: labels of shape ${showShape(target.shape)} are ${target.dtype}; give class indices as int32, or probabilities of shape ${showShape(input.shape)}`,
     );
@@ -133,9 +133,9 @@ export function crossEntropy(input: Tensor, target: Tensor, options: CrossEntrop
       return reduction === 'mean' ? div(sum(each), each.size) : reduceLoss(op, each, reduction);
     }
     const counts = ne(target, ignoreIndex);
-    const safe = where(counts, target, 0);
+    const safe = cast(where(counts, target, 0), 'int32');
     const total = logsumexp(x, { dim: -1 });
-    const own = sub(total, squeeze(gather(x, -1, unsqueeze(cast(safe, 'int32'), -1)), -1));
+    const own = sub(total, squeeze(gather(x, -1, unsqueeze(safe, -1)), -1));
     const classWeight = weight ? reshape(indexSelect(weight, 0, reshape(safe, [-1])), labels) : null;
     let each = classWeight ? mul(own, classWeight) : own;
     if (smoothing > 0) {

@@ -1,4 +1,4 @@
-import { type DType, isFloating } from '../core/dtype.ts';
+import { canHold, type DType, integerRange, isFloating } from '../core/dtype.ts';
 import { DTypeError, ShapeError } from '../core/errors.ts';
 import { broadcastShapes, normalizeDims, showShape } from '../core/shape.ts';
 import { cast as convert } from '../ir/expr.ts';
@@ -74,10 +74,9 @@ export function fitting(op: string, dtype: DType, value: Operand): Operand {
     return value;
   }
   if (dtype === 'bool') return Number(value !== 0);
-  const low = dtype === 'int32' ? -(2 ** 31) : 0;
-  if (!Number.isInteger(value) || value < low || value >= low + 2 ** 32)
+  if (!Number.isInteger(value) || !canHold(dtype, value))
     throw new DTypeError(
-      `${op}: ${dtype} cannot hold the value ${value}; give a whole number from ${low} on, or convert with .to('float32')`,
+      `${op}: ${dtype} cannot hold the value ${value}; give a whole number from ${integerRange(dtype)?.[0]} on, or convert with .to('float32')`,
     );
   return value;
 }

@@ -3,4 +3,5 @@ export { oneHot } from './indexing.ts';
 export { unique } from './masks.ts';
 export { format } from './print.ts';
 export { max, min } from './reductions.ts';
+export { gpuBuffer } from './sharing.ts';
 export { to } from './transfer.ts';

@@ -1,5 +1,5 @@
 import { checkFlag, checkFunction, checkOptions, describe } from '../core/check.ts';
-import { type DType, isFloating, promote, promoteScalar } from '../core/dtype.ts';
+import { computed, type DType, isFloating, promote, promoteScalar } from '../core/dtype.ts';
 import { DeviceError, DTypeError, UnsupportedError } from '../core/errors.ts';
 import {
   broadcastShapes,
@@ -14,7 +14,7 @@ import {
 } from '../core/shape.ts';
 import { type Node, type NodeInput, type Template, template } from '../engine/node.ts';
 import { checking } from '../engine/origin.ts';
-import { cast, computed, type Expr, load, uniform, wide } from '../ir/expr.ts';
+import { cast, type Expr, load, uniform, wide } from '../ir/expr.ts';
 import type { Access, ReduceOp } from '../ir/kernel.ts';
 import type { Device } from '../tensor/device.ts';
 import { internal, tensorsIn } from '../tensor/scope.ts';
@@ -112,8 +112,6 @@ export function produce(device: Device, op: string, dtype: DType, shape: Shape, 
   return fromNode(device, recordNode(device, op, dtype, operation), shape);
 }
 
-const ROUNDED = template('map', cast(load(0, 'float32'), 'float16'));
-
 /** An operation as ops give it: what they leave out is empty. */
 export interface RecordedOperation {
   readonly template: Template;
@@ -126,15 +124,20 @@ export interface RecordedOperation {
   readonly size?: number;
 }
 
-/** As `produce`, without a tensor. What is computed in float32 is rounded where the result is float16. */
+/** As `produce`, without a tensor. What is computed in a wider dtype than that of the result is converted to it. */
 export function recordNode(device: Device, op: string, dtype: DType, o: RecordedOperation): Node {
   const inner = o.inner ?? 0;
   const shape = o.size === undefined ? o.space.slice(0, o.space.length - inner) : [o.size];
-  if (dtype === 'float16' && o.template.expr.dtype === 'float32') {
+  const raw = computed(dtype);
+  if (raw !== dtype && o.template.expr.dtype === raw) {
     device.engine.checkDType(label(op), dtype);
     const access: Access = { mode: 'direct', strides: contiguousStrides(shape), offset: 0 };
-    const inputs = [{ node: recordNode(device, op, 'float32', o), access }];
-    return recordNode(device, op, dtype, { template: ROUNDED, space: shape, inputs });
+    const inputs = [{ node: recordNode(device, op, raw, o), access }];
+    return recordNode(device, op, dtype, {
+      template: template('map', cast(load(0, raw), dtype)),
+      space: shape,
+      inputs,
+    });
   }
   const node = device.engine.record(label(op), dtype, {
     template: o.template,
@@ -192,11 +195,17 @@ export const currentOp = (op: string): string => label(op);
 export type TypeRule = (op: string, operands: readonly Operand[]) => DType;
 
 /** PyTorch's promotion over tensors, then numbers. */
-export const promoting: TypeRule = (op, operands) => {
+export const meeting: TypeRule = (op, operands) => {
   let dtype: DType | null = null;
   for (const x of operands) if (typeof x !== 'number') dtype = dtype === null ? x.dtype : promote(op, dtype, x.dtype);
   for (const x of operands) if (typeof x === 'number') dtype = promoteScalar(dtype!, x);
   return dtype!;
+};
+
+/** As `meeting`, but int8 and uint8, which are storage, become int32. */
+export const promoting: TypeRule = (op, operands) => {
+  const dtype = meeting(op, operands);
+  return isFloating(dtype) ? dtype : computed(dtype);
 };
 
 /** As `promoting`, but integers and bools become float32. */
@@ -216,7 +225,7 @@ export const numeric: TypeRule = (op, operands) => {
 /** A record of an elementwise op: one scalar expression for every backend, and its gradient in sibling ops. */
 export interface Elementwise extends Partial<Gradient> {
   readonly type: TypeRule;
-  /** The value, from the operands in the dtype of the type rule; float32 for float16, to which the value is rounded at the end. */
+  /** The value, from the operands in the dtype of the type rule; those of float16, int8 and uint8 in a wider one, and converted at the end. */
   readonly lower: (...operands: Expr[]) => Expr;
   readonly gradient: GradientRule | null;
   readonly saves?: Saves;
@@ -254,7 +263,7 @@ export function elementwise<F extends Recorded>(op: string, record: Elementwise)
         typeof x === 'number' ? uniform(scalars.push(compute) - 1, compute) : cast(load(loads++, x.dtype), compute),
       );
       const value = record.lower(...exprs);
-      const expr = type === 'float16' && value.dtype === 'float32' ? cast(value, type) : value;
+      const expr = value.dtype === compute ? cast(value, type) : value;
       known = { template: template('map', expr, scalars), dtype: expr.dtype };
       templates.set(key, known);
     }

@@ -1,4 +1,4 @@
-import { isFloating } from '../core/dtype.ts';
+import { computed, isFloating } from '../core/dtype.ts';
 import { UnsupportedError } from '../core/errors.ts';
 import { normalizeDim, normalizeDims, sizeOf } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
@@ -12,6 +12,7 @@ import { checkOptions, compose, deviceOf, produce, taped } from './record.ts';
 import type { ValuesIndices } from './reductions.ts';
 import { type Drawn, type Samples, sample } from './samples.ts';
 import {
+  counted,
   expand,
   inFloat32,
   keptShape,
@@ -86,12 +87,9 @@ function recurrence(a: Tensor, b: Tensor, dim: number, reverse: boolean): Tensor
   return taped('recurrence', { gradient, saves: 'both' }, [a, b], out);
 }
 
-/** A scalar is scanned as a vector of one, bools are counted, and float16 is computed in float32. */
+/** A scalar is scanned as a vector of one, bools and bytes are counted, and float16 is computed in float32. */
 const whole = (op: string, x: Tensor, fn: (x: Tensor) => Tensor): Tensor =>
-  compose(op, () => inFloat32(op, [numeric(op, x)], (v) => (v.ndim === 0 ? reshape(fn(reshape(v, [1])), []) : fn(v))));
-
-/** Bools are counted. */
-const numeric = (op: string, x: Tensor): Tensor => (x.dtype === 'bool' ? compose(op, () => cast(x, 'int32')) : x);
+  compose(op, () => inFloat32(op, [counted(op, x)], (v) => (v.ndim === 0 ? reshape(fn(reshape(v, [1])), []) : fn(v))));
 
 function runningSum(x: Tensor, dim: number, reverse: boolean): Tensor {
   const gradient = (g: Tensor): Tensor[] => [runningSum(g, dim, !reverse)];
@@ -107,7 +105,7 @@ function runningProduct(x: Tensor, dim: number, reverse: boolean): Tensor {
 }
 
 /**
- * The sums of all elements up to each one along a dim (`torch.cumsum`). Bools are counted as int32.
+ * The sums of all elements up to each one along a dim (`torch.cumsum`). Bools and bytes are counted as int32.
  *
  * @throws IndexError for a dim that is not there.
  * @example
@@ -142,7 +140,7 @@ function runningExtremum(op: 'cummax' | 'cummin', x: Tensor, dim: number): Value
       arange(n, { dtype: 'int32', device: x.device }),
       x.shape.map((_, i) => (i === d ? n : 1)),
     );
-    const wide = x.dtype === 'float16' ? cast(x, 'float32') : x;
+    const wide = cast(x, computed(x.dtype));
     const [left, right] = [result(0, wide.dtype), result(2, wide.dtype)];
     // As in PyTorch the last of equals, and NaN wins.
     const ordered = op === 'cummax' ? le(left, right) : le(right, left);
@@ -164,7 +162,7 @@ export function cummin(x: Tensor, dim: number): ValuesIndices {
 }
 
 /**
- * The product over some dims, or over all (`torch.prod`). Bools are multiplied as int32; over nothing it is 1. Its gradients are
+ * The product over some dims, or over all (`torch.prod`). Bools and bytes are multiplied as int32; over nothing it is 1. Its gradients are
  * exact where elements are 0.
  */
 export function prod(x: Tensor, options: ReduceOptions = {}): Tensor {
@@ -172,7 +170,7 @@ export function prod(x: Tensor, options: ReduceOptions = {}): Tensor {
   deviceOf('prod', [x]);
   const dims = normalizeDims('prod', options.dim, x.ndim);
   const from = x.shape;
-  const source = numeric('prod', x);
+  const source = counted('prod', x);
   const out = reduceDims('prod', 'prod', source, dims);
   if (source !== x) source.dispose();
   const gradient = (g: Tensor, { inputs }: { inputs: readonly Tensor[] }): Tensor[] => {

@@ -1,4 +1,4 @@
-import type { DType } from '../core/dtype.ts';
+import { computed, type DType, isByte } from '../core/dtype.ts';
 import { IndexError, ShapeError } from '../core/errors.ts';
 import {
   broadcastShapes,
@@ -14,20 +14,7 @@ import {
   sizeOf,
 } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
-import {
-  select as choose,
-  computed,
-  div,
-  type Expr,
-  eq,
-  index,
-  load,
-  loadAt,
-  mul,
-  sub,
-  uniform,
-  wide,
-} from '../ir/expr.ts';
+import { select as choose, div, type Expr, eq, index, load, loadAt, mul, sub, uniform, wide } from '../ir/expr.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { cast } from './elementwise.ts';
 import {
@@ -418,8 +405,12 @@ export interface ReduceOptions {
   readonly keepDim?: boolean | undefined;
 }
 
+/** @internal Bools, int8 and uint8 as int32, for what adds or multiplies them; other tensors as they are. */
+export const counted = (op: string, x: Tensor): Tensor =>
+  x.dtype === 'bool' || isByte(x.dtype) ? compose(op, () => cast(x, 'int32')) : x;
+
 /**
- * The sum over some dims, or over all (`torch.sum`). Bools are counted as int32.
+ * The sum over some dims, or over all (`torch.sum`). Bools and bytes are counted as int32.
  *
  * @throws IndexError for a dim that is not there.
  * @example
@@ -430,7 +421,7 @@ export interface ReduceOptions {
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
   checkOptions('sum', options, ['dim', 'keepDim']);
   const dims = normalizeDims('sum', options.dim, x.ndim);
-  const source = x.dtype === 'bool' ? compose('sum', () => cast(x, 'int32')) : x;
+  const source = counted('sum', x);
   const out = reduceDims('sum', 'sum', source, dims);
   if (source !== x) source.dispose();
   const from = x.shape;

@@ -7,7 +7,8 @@ import { cast } from './elementwise.ts';
 import { describe, deviceOf } from './record.ts';
 
 /**
- * The tensor converted to a dtype (`torch.Tensor.to`): floats truncate to integers, anything that is not 0 is true.
+ * The tensor converted to a dtype (`torch.Tensor.to`): floats truncate to integers and saturate, anything that is
+ * not 0 is true. int8 and uint8 keep the last eight bits of the int32: clamp first where values may be out of their range.
  *
  * @throws DTypeError for anything that is neither a dtype nor a device, and for float16 where the device does not have it.
  * @example

@@ -15,12 +15,23 @@ export class Cell implements NodeSlot {
   handles = 0;
   /** Handles that the collector found: in the count of those that in-place ops look at, so that no rule depends on it. */
   collected = 0;
+  /** The node whose memory was handed out. */
+  private lent: Node | null = null;
   constructor(public node: Node) {
     node.hold();
   }
 
+  /** Keeps the memory of the present node, also when an in-place update replaces it. */
+  lend(): void {
+    this.node.hold();
+    this.lent?.release();
+    this.lent = this.node;
+  }
+
   release(): void {
-    if (--this.handles === 0) this.node.release();
+    if (--this.handles > 0) return;
+    this.node.release();
+    this.lent?.release();
   }
 }
 
@@ -253,7 +264,8 @@ export class Tensor extends Handle {
   }
 
   /**
-   * The elements, row by row, in the typed array of the dtype (bools as 0 and 1 in a Uint8Array, float16 as a Float32Array). Name the dtype where it is not
+   * The elements, row by row, in the typed array of the dtype (int8 and uint8 in an Int8Array and a Uint8Array, bools as 0 and 1 in a Uint8Array,
+   * float16 as a Float32Array). Name the dtype where it is not
    * float32: `await labels.data<'int32'>()`.
    */
   async data<D extends DType = 'float32'>(): Promise<TypedArrays[D]> {
@@ -279,7 +291,7 @@ export class Tensor extends Handle {
       case 'float16':
         return numbers instanceof Float32Array ? numbers : Float32Array.from(numbers);
       default:
-        return numbers as Int32Array | Uint32Array;
+        return numbers as Int32Array | Uint32Array | Int8Array | Uint8Array;
     }
   }
 

@@ -6,3 +6,6 @@ declare const x: import('../../src/index.ts').Tensor;
 declare const y: import('../../src/index.ts').Tensor;
 /** A model with parameters. */
 declare const model: import('../../src/index.ts').nn.Sequential;
+/** A device of the page's own, and a buffer on it. */
+declare const gpuDevice: GPUDevice;
+declare const vertices: GPUBuffer;

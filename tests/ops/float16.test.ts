@@ -221,12 +221,14 @@ describe.each(names)('float16 on %s', (name) => {
     });
   });
 
-  const dtypes: readonly DType[] = ['float32', 'float16', 'int32', 'uint32', 'bool'];
+  const dtypes: readonly DType[] = ['float32', 'float16', 'int32', 'uint32', 'int8', 'uint8', 'bool'];
   const VALUES: Readonly<Record<DType, readonly number[]>> = {
     float32: [0.1, -2.7, 65519, 65520, -1e9, 2 ** -24, 3e-8, Number.NaN, -Infinity],
     float16: [0.1, -2.7, 65504, 2049, 0, -0, 2 ** -14, Number.NaN, -Infinity].map(halfRound),
     int32: [0, -1, 2049, 70000, -(2 ** 31)],
     uint32: [0, 1, 2049, 70000, 2 ** 32 - 1],
+    int8: [0, -1, 127, -128],
+    uint8: [0, 1, 255],
     bool: [0, 1],
   };
 
@@ -239,6 +241,8 @@ describe.each(names)('float16 on %s', (name) => {
       float16: halfRound,
       int32: (x) => whole(x, -(2 ** 31), 2 ** 31 - 1),
       uint32: (x) => whole(x, 0, 2 ** 32 - 1),
+      int8: (x) => (whole(x, -(2 ** 31), 2 ** 31 - 1) << 24) >> 24,
+      uint8: (x) => whole(x, -(2 ** 31), 2 ** 31 - 1) & 255,
       bool: (x) => Number(x !== 0),
     };
     const values = VALUES[from];

@@ -137,6 +137,8 @@ const INTEGERS: Readonly<Record<DType, readonly number[]>> = {
   float16: [-2.5, -1, 0, 0.5, 1, 3],
   int32: [-7, -3, -1, 0, 1, 2, 5],
   uint32: [0, 1, 2, 3, 5, 7],
+  int8: [-128, -7, -1, 0, 1, 2, 127],
+  uint8: [0, 1, 2, 3, 5, 255],
   bool: [0, 1],
 };
 

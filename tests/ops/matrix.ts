@@ -6,7 +6,9 @@ import type { OpSamples } from '../../src/ops/samples.ts';
 import { arityOf, type Op, ops } from './harness.ts';
 import { gradients, records } from './records.ts';
 
-const DTYPES: readonly DType[] = ['float32', 'float16', 'int32', 'uint32', 'bool'];
+const COLUMNS: readonly DType[] = ['float32', 'float16', 'int32', 'uint32', 'bool'];
+/** Not shown: the page says that they are taken where int32 is. */
+const DTYPES: readonly DType[] = [...COLUMNS, 'int8', 'uint8'];
 
 interface Row {
   readonly op: string;
@@ -89,18 +91,22 @@ export async function matrix(): Promise<string> {
     const rows = [...byName].map(([name, parts]) => elementwiseRow(name, parts, device));
     for (const [name, record] of records) rows.push(await sampledRow(name, record, device));
     rows.sort((a, b) => (a.op < b.op ? -1 : 1));
+    const whole = COLUMNS.indexOf('int32');
+    const unlike = rows.filter(({ dtypes }) => dtypes.slice(COLUMNS.length).some((taken) => taken !== dtypes[whole]));
+    if (unlike.length > 0)
+      throw new Error(`not as the page says: bytes and int32 differ in ${unlike.map((r) => r.op).join(', ')}`);
     const line = ({ op, dtypes, gradient }: Row): string =>
-      `| \`${op}\` | ${dtypes.map((d) => (d ? 'yes' : '–')).join(' | ')} | ${gradient} |`;
+      `| \`${op}\` | ${COLUMNS.map((_, i) => (dtypes[i] ? 'yes' : '–')).join(' | ')} | ${gradient} |`;
     const without = rows.filter((r) => r.gradient.startsWith('none'));
     return `# Ops
 
 Every op of tensors, with the dtypes that it takes and its gradients. Written by \`npm run ops\` from the records of the ops and from what
 their calls give; a test fails when it is stale. Each op runs on \`reference\`, \`cpu\` and \`webgpu\`, fused and unfused, and the generated
 tests compare all of these, values and gradients of first and second order, with float64 (\`tests/ops\`). float16 is there on
-WebGPU devices that have it and on the reference.
+WebGPU devices that have it and on the reference. int8 and uint8 are taken wherever int32 is, and what computes with them gives int32 or floats.
 
-| op | ${DTYPES.join(' | ')} | gradient |
-|---|${DTYPES.map(() => '---|').join('')}---|
+| op | ${COLUMNS.join(' | ')} | gradient |
+|---|${COLUMNS.map(() => '---|').join('')}---|
 ${rows.map(line).join('\n')}
 
 ## Without a gradient

@@ -170,6 +170,12 @@ x.toArray()[0];
 x.data<'float64'>();
 // @ts-expect-error: int32 comes in an Int32Array
 export const wrong: Float32Array = await labels.data<'int32'>();
+// @ts-expect-error: uint8 comes in a Uint8Array
+export const signed: Int8Array = await labels.data<'uint8'>();
+// @ts-expect-error: a GPUBuffer is awaited
+x.gpuBuffer().buffer;
+// @ts-expect-error: a GPUBuffer has no shape of its own
+tl.fromGPUBuffer((await x.gpuBuffer()).buffer, { dtype: 'uint8' });
 // @ts-expect-error: a Float32Array is no array of arrays
 export const nested: number[][] = await x.data();
 // @ts-expect-error: a tensor has no elements to index
@@ -340,5 +346,9 @@ export const never = (): never =>
   });
 export const unknown: unknown = tl.tidy((): unknown => x);
 export const integers: Int32Array = await labels.data<'int32'>();
+export const pixels: Uint8Array = await tl.tensor(new Uint8Array(4)).data<'uint8'>();
+export const weights: Int8Array = await tl.zeros([2], { dtype: 'int8' }).data<'int8'>();
+export const range: { buffer: GPUBuffer; offset: number; size: number } = await x.gpuBuffer();
+export const shared: tl.Tensor = tl.fromGPUBuffer(range.buffer, { shape: [2], dtype: 'uint8' });
 export const floats: Float32Array = await x.data();
 export const one: number = await x.sum().item();

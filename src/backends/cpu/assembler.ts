@@ -34,6 +34,7 @@ export const op = {
   f32DemoteF64: 0xb6,
   f32Reinterpret: 0xbe,
   load: 0xfd00,
+  load8Splat: 0xfd07,
   load32Splat: 0xfd09,
   store: 0xfd0b,
   i32x4Splat: 0xfd11,
@@ -59,20 +60,29 @@ export const op = {
   xor: 0xfd51,
   bitselect: 0xfd52,
   anyTrue: 0xfd53,
+  load8Lane: 0xfd54,
   load32Lane: 0xfd56,
+  store8Lane: 0xfd58,
   store32Lane: 0xfd5a,
   store64Lane: 0xfd5b,
   load32Zero: 0xfd5c,
   load64Zero: 0xfd5d,
   f32x4DemoteF64x2: 0xfd5e,
   f64x2PromoteLow: 0xfd5f,
+  i8x16NarrowS: 0xfd65,
+  i8x16NarrowU: 0xfd66,
   f32x4Ceil: 0xfd67,
   f32x4Floor: 0xfd68,
   f32x4Trunc: 0xfd69,
   f32x4Nearest: 0xfd6a,
+  i16x8NarrowS: 0xfd85,
+  i16x8ExtendLowS: 0xfd87,
+  i16x8ExtendLowU: 0xfd89,
   i32x4Abs: 0xfda0,
   i32x4Neg: 0xfda1,
   i32x4AllTrue: 0xfda3,
+  i32x4ExtendLowS: 0xfda7,
+  i32x4ExtendLowU: 0xfda9,
   i32x4Shl: 0xfdab,
   i32x4ShrS: 0xfdac,
   i32x4ShrU: 0xfdad,
@@ -112,6 +122,8 @@ export const op = {
 } as const;
 
 const NO_TYPE = 0x40;
+/** Loads and stores of one byte. */
+const BYTES: ReadonlySet<number> = new Set([op.load8Splat, op.load8Lane, op.store8Lane]);
 
 function unsigned(bytes: number[], value: number): void {
   let v = value;
@@ -221,10 +233,10 @@ export class FunctionBuilder {
     for (const lane of lanes) for (let byte = 0; byte < 4; byte++) this.body.push(lane * 4 + byte);
   }
 
-  /** A load or store, of an element that is aligned to four bytes. */
+  /** A load or store, of an element that is aligned to four bytes where it has as many. */
   memory(code: number, offset = 0): void {
     this.op(code);
-    this.body.push(2);
+    this.body.push(BYTES.has(code) ? 0 : 2);
     unsigned(this.body, offset);
   }
 

@@ -120,8 +120,9 @@ export class CpuBackend implements Backend {
 
   private upload({ block }: CpuBuffer, data: Numbers): void {
     const { heap } = this;
-    const view = data instanceof Int32Array ? heap.i32 : data instanceof Uint32Array ? heap.u32 : heap.f32;
-    view.set(data, block.address / 4);
+    const { i32, u32, i8, u8, f32 } = heap;
+    const view = [i32, u32, i8, u8].find((v) => data instanceof v.constructor) ?? f32;
+    view.set(data, block.address / view.BYTES_PER_ELEMENT);
   }
 
   private takeStatus(): number {
@@ -132,10 +133,8 @@ export class CpuBackend implements Backend {
   }
 
   readSync(buffer: Buffer, dtype: DType, offset: number, length: number): Readback {
-    const { heap } = this;
-    const view = dtype === 'float32' ? heap.f32 : dtype === 'int32' ? heap.i32 : heap.u32;
-    const start = (buffer as CpuBuffer).block.address / 4 + offset;
-    return { data: view.slice(start, start + length), status: this.takeStatus() };
+    const { address } = (buffer as CpuBuffer).block;
+    return { data: this.heap.view(dtype, address, offset, length).slice(), status: this.takeStatus() };
   }
 
   async read(buffer: Buffer, dtype: DType, offset: number, length: number): Promise<Readback> {

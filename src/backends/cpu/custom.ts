@@ -12,11 +12,10 @@ export class CustomProgram implements Runnable {
 
   launch(heap: Heap, addresses: readonly number[]): void {
     const { inputs, outputs, space, source } = this.kernel;
-    const array = (dtype: DType, binding: number, offset: number, shape: Shape): HostArray => {
-      const memory = dtype === 'float32' ? heap.f32 : dtype === 'int32' ? heap.i32 : heap.u32;
-      const start = addresses[binding]! / 4 + offset;
-      return { data: memory.subarray(start, start + sizeOf(shape)), shape };
-    };
+    const array = (dtype: DType, binding: number, offset: number, shape: Shape): HostArray => ({
+      data: heap.view(dtype, addresses[binding]!, offset, sizeOf(shape)),
+      shape,
+    });
     const [{ dtype, binding }] = outputs;
     source.cpu(
       inputs.map(({ dtype: t, binding: b, access }) =>

@@ -1,4 +1,6 @@
+import type { DType } from '../../core/dtype.ts';
 import { OutOfMemoryError } from '../../core/errors.ts';
+import type { Numbers } from '../backend.ts';
 
 const PAGE = 65536;
 /** Pages of the largest memory: 4 GiB. */
@@ -21,6 +23,17 @@ export class Block {
     public size: number,
   ) {}
 }
+
+/** float16 is not stored here. */
+const VIEWS = {
+  float32: 'f32',
+  float16: 'f32',
+  int32: 'i32',
+  uint32: 'u32',
+  bool: 'u32',
+  int8: 'i8',
+  uint8: 'u8',
+} as const;
 
 const STEPS = 8;
 
@@ -49,6 +62,8 @@ export class Heap {
   f32!: Float32Array;
   i32!: Int32Array;
   u32!: Uint32Array;
+  i8!: Int8Array;
+  u8!: Uint8Array;
   private readonly lists: (Block | null)[] = new Array(27 * STEPS).fill(null);
   private last: Block | null = null;
   /** First address that no block covers. */
@@ -86,6 +101,15 @@ export class Heap {
     this.f32 = new Float32Array(this.memory.buffer);
     this.i32 = new Int32Array(this.memory.buffer);
     this.u32 = new Uint32Array(this.memory.buffer);
+    this.i8 = new Int8Array(this.memory.buffer);
+    this.u8 = new Uint8Array(this.memory.buffer);
+  }
+
+  /** The elements of a buffer, in place. */
+  view(dtype: DType, address: number, offset: number, length: number): Numbers {
+    const memory = this[VIEWS[dtype]];
+    const start = address / memory.BYTES_PER_ELEMENT + offset;
+    return memory.subarray(start, start + length);
   }
 
   take(bytes: number): Block {

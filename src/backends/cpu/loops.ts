@@ -1,7 +1,7 @@
 import { type Expr, walk } from '../../ir/expr.ts';
 import type { LoopKernel } from '../../ir/kernel.ts';
 import { type FunctionBuilder, I32, op, V128 } from './assembler.ts';
-import type { Layout, Plan } from './plan.ts';
+import { type Layout, type Plan, unitOf } from './plan.ts';
 import { type Chunk, Reductions } from './reductions.ts';
 import { BETWEEN, type Depth, INSIDE, OUTSIDE, START } from './values.ts';
 
@@ -233,10 +233,11 @@ class LoopEmitter extends Reductions {
 
   protected advanceLane(s: number, vectors: number): void {
     const { f } = this;
-    const { lanes, role } = this.plan.streams[s]!;
+    const stream = this.plan.streams[s]!;
+    const { lanes } = stream;
     if (lanes === 'same') return;
     f.get(this.at[s]!);
-    if (lanes === 'next') f.i32((role === 'input' || role === 'output' ? 16 : 4) * vectors);
+    if (lanes === 'next') f.i32(4 * unitOf(this.kernel, stream) * vectors);
     else {
       this.parameter(this.layout.step(s, this.lane));
       f.i32(4 * vectors);

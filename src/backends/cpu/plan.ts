@@ -1,4 +1,4 @@
-import type { DType } from '../../core/dtype.ts';
+import { type DType, widthOf } from '../../core/dtype.ts';
 import { contiguousStrides } from '../../core/shape.ts';
 import { add, and, cast, constant, type Expr, lt, mul, rewrite, uniform, walk } from '../../ir/expr.ts';
 import type { Access, LoopKernel } from '../../ir/kernel.ts';
@@ -282,6 +282,10 @@ export function lowerIndirect(plan: Plan, kernel: LoopKernel, roots: readonly Ex
     return { ...e, args: [index, inside] };
   });
 }
+
+/** How much a stream's pointer or coordinate grows with a step of one. */
+export const unitOf = (kernel: LoopKernel, s: Stream): number =>
+  s.role === 'input' || s.role === 'output' ? widthOf(dtypeOf(kernel, s)) : 1;
 
 export const dtypeOf = (kernel: LoopKernel, s: Stream): DType =>
   s.role === 'input' ? kernel.inputs[s.which]!.dtype : s.role === 'output' ? kernel.outputs[s.which]!.dtype : 'int32';

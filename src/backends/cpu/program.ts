@@ -1,4 +1,4 @@
-import type { DType } from '../../core/dtype.ts';
+import { type DType, widthOf } from '../../core/dtype.ts';
 import { sizeOf } from '../../core/shape.ts';
 import { type Expr, exprKey, rewrite } from '../../ir/expr.ts';
 import { expressions, type LoopKernel } from '../../ir/kernel.ts';
@@ -6,7 +6,16 @@ import { assemble, type FunctionBuilder, floatBits } from './assembler.ts';
 import { expand, hasFusedOps } from './fused.ts';
 import type { Heap } from './heap.ts';
 import { emitLoop } from './loops.ts';
-import { extentsOf, type Layout, layoutOf, lowerIndirect, type Plan, type PlanOptions, planLoops } from './plan.ts';
+import {
+  extentsOf,
+  type Layout,
+  layoutOf,
+  lowerIndirect,
+  type Plan,
+  type PlanOptions,
+  planLoops,
+  unitOf,
+} from './plan.ts';
 
 /** Rows whose cached values take more than this are computed again. */
 const CACHE_BYTES = 1 << 19;
@@ -80,8 +89,8 @@ function share(roots: readonly Expr[]): Expr[] {
 function structure(plan: Plan, kernel: LoopKernel, cache: boolean): string {
   const streams = plan.streams.map((s) => `${s.role[0]}${s.which}${s.lanes[0]}${s.row ? 'r' : ''}`).join(' ');
   const inputs = kernel.inputs.map(({ dtype, access }) => {
-    if (access.mode === 'direct') return dtype[0];
-    return `${dtype[0]}${access.strides.map((s) => (s === 1 ? 1 : 0)).join('')}:${access.check}`;
+    if (access.mode === 'direct') return dtype;
+    return `${dtype}${access.strides.map((s) => (s === 1 ? 1 : 0)).join('')}:${access.check}`;
   });
   const outputs = kernel.outputs.map((o) => o.level[0]).join('');
   const reductions = kernel.reductions.map((r) => r.op).join();
@@ -150,13 +159,14 @@ export class LoopProgram implements Runnable {
       words[layout.count(i)] = loop.size;
     });
     plan.streams.forEach((s, i) => {
-      const unit = s.role === 'input' || s.role === 'output' ? 4 : 1;
+      const unit = unitOf(kernel, s);
       words[layout.base(i)] = s.offset * unit;
       s.strides.forEach((stride, loop) => {
         words[layout.step(i, loop)] = stride * unit;
       });
     });
-    for (const i of plan.indirect) words[layout.table(i)] = kernel.inputs[i]!.access.offset * 4;
+    for (const i of plan.indirect)
+      words[layout.table(i)] = kernel.inputs[i]!.access.offset * widthOf(kernel.inputs[i]!.dtype);
     extentsOf(plan, kernel).forEach((x, n) => {
       words[layout.scalar(kernel.scalars.length + n)] = x;
     });

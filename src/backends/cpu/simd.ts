@@ -1,4 +1,4 @@
-import type { DType } from '../../core/dtype.ts';
+import { computed, type DType, isByte, widthOf } from '../../core/dtype.ts';
 import type { Expr, ScalarOp } from '../../ir/expr.ts';
 import { type FunctionBuilder, floatBits, op, V128 } from './assembler.ts';
 import { MADD, NMADD } from './fused.ts';
@@ -9,9 +9,38 @@ export function constantBits(value: number, dtype: DType): number {
   return dtype === 'bool' ? (value !== 0 ? -1 : 0) : value | 0;
 }
 
+/** How elements of a width in bytes are loaded and stored: four in a row, one for all lanes, one for the first, one for another. */
+interface ElementAccess {
+  readonly width: number;
+  readonly vector: number;
+  readonly splat: number;
+  readonly zero: number;
+  readonly lane: number;
+  readonly storeLane: number;
+}
+
+export const accessOf = (dtype: DType): ElementAccess =>
+  widthOf(dtype) === 1
+    ? {
+        width: 1,
+        vector: op.load32Zero,
+        splat: op.load8Splat,
+        zero: op.load8Splat,
+        lane: op.load8Lane,
+        storeLane: op.store8Lane,
+      }
+    : {
+        width: 4,
+        vector: op.load,
+        splat: op.load32Splat,
+        zero: op.load32Zero,
+        lane: op.load32Lane,
+        storeLane: op.store32Lane,
+      };
+
 type Kind = 'float' | 'signed' | 'unsigned' | 'mask';
 export const kindOf = (dtype: DType): Kind =>
-  dtype === 'float32' ? 'float' : dtype === 'int32' ? 'signed' : dtype === 'uint32' ? 'unsigned' : 'mask';
+  dtype === 'float32' ? 'float' : computed(dtype) === 'int32' ? 'signed' : dtype === 'uint32' ? 'unsigned' : 'mask';
 
 /** Instructions on [float, signed, unsigned, mask]; an empty list is the identity. */
 type Row = readonly [readonly number[], readonly number[], readonly number[], readonly number[]];
@@ -162,6 +191,23 @@ function emitClamp(f: FunctionBuilder, e: Expr, push: (arg: Expr) => void): void
     f.splat(0);
     f.op(op.f32x4Add);
   }
+}
+
+/** Turns elements as they were loaded, on the stack, into a vector of values. */
+export function fromStored(f: FunctionBuilder, dtype: DType): void {
+  if (dtype === 'bool') toMask(f);
+  else if (dtype === 'int8') f.op(op.i16x8ExtendLowS, op.i32x4ExtendLowS);
+  else if (dtype === 'uint8') f.op(op.i16x8ExtendLowU, op.i32x4ExtendLowU);
+}
+
+/** The other way round. */
+export function toStored(f: FunctionBuilder, dtype: DType): void {
+  if (dtype === 'bool') fromMask(f, 1);
+  else if (isByte(dtype))
+    for (const narrow of [op.i16x8NarrowS, dtype === 'int8' ? op.i8x16NarrowS : op.i8x16NarrowU]) {
+      f.splat(0);
+      f.op(narrow);
+    }
 }
 
 /** Turns stored numbers, on the stack, into masks. */

@@ -2,7 +2,7 @@ import { type Expr, walk } from '../../ir/expr.ts';
 import type { LoopKernel } from '../../ir/kernel.ts';
 import { FunctionBuilder, I32, op, V128 } from './assembler.ts';
 import { dtypeOf, type Layout, type Plan } from './plan.ts';
-import { constantBits, emitOp, fromMask, toMask, weight } from './simd.ts';
+import { accessOf, constantBits, emitOp, fromStored, toMask, toStored, weight } from './simd.ts';
 
 /** Address of the status word. */
 export const STATUS = 0;
@@ -304,23 +304,25 @@ export class Values {
       return;
     }
     f.get(local);
-    if (s.lanes === 'same') f.memory(op.load32Splat);
-    else if (s.lanes === 'next') f.memory(op.load, 16 * this.vector);
+    const dtype = dtypeOf(this.kernel, s);
+    const access = accessOf(dtype);
+    if (s.lanes === 'same') f.memory(access.splat);
+    else if (s.lanes === 'next') f.memory(access.vector, 4 * access.width * this.vector);
     else {
-      f.memory(op.load32Zero);
+      f.memory(access.zero);
       const value = f.local(V128);
       f.set(value);
       this.apart.get(i)!.forEach((offset, lane) => {
         f.get(local, offset);
         f.op(op.i32Add);
         f.get(value);
-        f.memoryLane(op.load32Lane, lane + 1);
+        f.memoryLane(access.lane, lane + 1);
         f.set(value);
       });
       f.get(value);
       f.release(value);
     }
-    if (dtypeOf(this.kernel, s) === 'bool') toMask(f);
+    fromStored(f, dtype);
   }
 
   /** Lanes that are out of range read the first element, and give 0. */
@@ -329,13 +331,14 @@ export class Values {
     const base = this.tables.get(e.value)!;
     const input = this.kernel.inputs[e.value]!;
     const [index, inside] = e.args as [Expr, Expr];
+    const access = accessOf(input.dtype);
     const [address, mask, value] = [f.local(V128), f.local(V128), f.local(V128)];
     this.push(inside);
     f.set(mask);
     this.push(index);
     f.get(mask);
     f.op(op.and);
-    f.i32(2);
+    f.i32(Math.log2(access.width));
     f.op(op.i32x4Shl);
     f.set(address);
     if (input.access.mode === 'indirect' && input.access.check !== null) this.check(mask, input.access.check);
@@ -346,29 +349,28 @@ export class Values {
     };
     const gather = (): void => {
       pointer(0);
-      f.memory(this.varies.get(e) ? op.load32Zero : op.load32Splat);
+      f.memory(this.varies.get(e) ? access.zero : access.splat);
       f.set(value);
       for (let lane = 1; lane < 4 && this.varies.get(e); lane++) {
         pointer(lane);
         f.get(value);
-        f.memoryLane(op.load32Lane, lane);
+        f.memoryLane(access.lane, lane);
         f.set(value);
       }
-      f.get(value, mask);
-      f.op(op.and);
-      f.set(value);
     };
     if (this.laneStep(index) === 1) {
       f.get(mask);
       f.op(op.i32x4AllTrue);
       f.when(() => {
         pointer(0);
-        f.memory(op.load);
+        f.memory(access.vector);
         f.set(value);
       }, gather);
     } else gather();
     f.get(value);
-    if (input.dtype === 'bool') toMask(f);
+    fromStored(f, input.dtype);
+    f.get(mask);
+    f.op(op.and);
     for (const local of [address, mask, value]) f.release(local);
   }
 
@@ -402,9 +404,10 @@ export class Values {
     const i = plan.streams.findIndex((s) => s.role === 'output' && s.which === output);
     const pointer = this.at[i]!;
     const { lanes } = plan.streams[i]!;
+    const access = accessOf(this.kernel.outputs[output]!.dtype);
     if (lanes === 'same') {
       f.get(pointer, value);
-      f.memoryLane(op.store32Lane, 0);
+      f.memoryLane(access.storeLane, 0);
       return;
     }
     const offsets = this.apart.get(i);
@@ -415,7 +418,7 @@ export class Values {
         f.op(op.i32Add);
       }
       f.get(value);
-      f.memoryLane(op.store32Lane, lane, offsets ? 0 : 4 * lane);
+      f.memoryLane(access.storeLane, lane, offsets ? 0 : access.width * lane);
     };
     const full = (): void => {
       if (offsets) {
@@ -423,7 +426,8 @@ export class Values {
         return;
       }
       f.get(pointer, value);
-      f.memory(op.store, 16 * this.vector);
+      if (access.width === 4) f.memory(op.store, 16 * this.vector);
+      else f.memoryLane(op.store32Lane, 0, 4 * this.vector);
     };
     const { partial } = this;
     if (!partial) {
@@ -448,7 +452,7 @@ export class Values {
         const values = outputs.map((o) => {
           const local = f.local(V128);
           this.push(this.outputs[o]!);
-          if (this.outputs[o]!.dtype === 'bool') fromMask(f, 1);
+          toStored(f, this.outputs[o]!.dtype);
           f.set(local);
           return local;
         });

@@ -1,4 +1,4 @@
-import { type DType, isFloating } from '../../core/dtype.ts';
+import { ARRAYS, type DType, isByte, isFloating } from '../../core/dtype.ts';
 import { halfRound } from '../../core/float16.ts';
 import { contiguousStrides, sizeOf } from '../../core/shape.ts';
 import { factorisations } from '../../ir/dense.ts';
@@ -44,6 +44,8 @@ const toBits: Record<DType, (x: number) => void> = {
   float16: noBits,
   int32: (x) => scratch.setInt32(0, x),
   uint32: (x) => scratch.setUint32(0, x),
+  int8: noBits,
+  uint8: noBits,
   bool: (x) => scratch.setUint32(0, x),
 };
 const fromBits: Record<DType, () => number> = {
@@ -51,11 +53,13 @@ const fromBits: Record<DType, () => number> = {
   float16: noBits,
   int32: () => scratch.getInt32(0),
   uint32: () => scratch.getUint32(0),
+  int8: noBits,
+  uint8: noBits,
   bool: () => scratch.getUint32(0),
 };
 
 function noBits(): never {
-  throw new Error('float16 has no 32 bits to reinterpret');
+  throw new Error('only dtypes of 32 bits are reinterpreted');
 }
 
 const saturate = (x: number, low: number, high: number): number =>
@@ -64,7 +68,7 @@ const saturate = (x: number, low: number, high: number): number =>
 /** JavaScript's number for a value of the dtype: exact for integers, rounded to its floats unless computing in float64. */
 export function rounding(dtype: DType, float64: boolean): (x: number) => number {
   if (isFloating(dtype)) return float64 ? (x) => x : dtype === 'float16' ? halfRound : Math.fround;
-  if (dtype === 'int32') return (x) => x | 0;
+  if (dtype === 'int32' || isByte(dtype)) return (x) => x | 0;
   if (dtype === 'uint32') return (x) => x >>> 0;
   return (x) => (x !== 0 ? 1 : 0);
 }
@@ -450,8 +454,7 @@ function runDense(run: Interpreter, kernel: DenseKernel): void {
 function runCustom(run: Interpreter, kernel: CustomKernel): void {
   const { inputs, outputs, space, source } = kernel;
   const typed = (dtype: DType, values: Float64Array): HostArray['data'] => {
-    if (dtype === 'float32') return run.float64 ? values.slice() : Float32Array.from(values);
-    return dtype === 'int32' ? Int32Array.from(values) : Uint32Array.from(values);
+    return isFloating(dtype) && run.float64 ? values.slice() : ARRAYS[dtype].from(values);
   };
   const [{ dtype, binding }] = outputs;
   const out = { data: typed(dtype, new Float64Array(sizeOf(space))), shape: space };
@@ -487,8 +490,8 @@ export class ReferenceBackend implements Backend {
   allocate(bytes: number): Buffer {
     this.bytes += bytes;
     this.buffers++;
-    // Enough for elements of two bytes. NaN shows a read of what nobody wrote.
-    return new ReferenceBuffer(this.nextId++, bytes, new Float64Array(bytes / 2).fill(Number.NaN));
+    // Enough for elements of one byte. NaN shows a read of what nobody wrote.
+    return new ReferenceBuffer(this.nextId++, bytes, new Float64Array(bytes).fill(Number.NaN));
   }
 
   release(buffer: Buffer): void {
@@ -528,13 +531,7 @@ export class ReferenceBackend implements Backend {
 
   readSync(buffer: Buffer, dtype: DType, offset: number, length: number): Readback {
     const values = (buffer as ReferenceBuffer).values.subarray(offset, offset + length);
-    const Type = isFloating(dtype)
-      ? this.precision === 'float64'
-        ? Float64Array
-        : Float32Array
-      : dtype === 'int32'
-        ? Int32Array
-        : Uint32Array;
+    const Type = isFloating(dtype) && this.precision === 'float64' ? Float64Array : ARRAYS[dtype];
     return { data: Type.from(values), status: this.takeStatus() };
   }
 

@@ -98,7 +98,7 @@ export class Encoder {
     const storage = pipeline.checked ? [...job.memories, this.status] : job.memories;
     const entries: GPUBindGroupEntry[] = storage.map((memory, binding) => ({
       binding,
-      resource: { buffer: memory.gpu },
+      resource: { buffer: memory.gpu, size: memory.size },
     }));
     entries.push({ binding: storage.length, resource: { buffer: arena, size: pipeline.uniformBytes } });
     const group = this.device.createBindGroup({ layout: pipeline.layout.bindGroup, entries });

@@ -13,6 +13,8 @@ export interface Memory {
   /** Until its error scope is clean. */
   ready: Promise<void> | undefined;
   error: TensorloomError | undefined;
+  /** It is the user's. */
+  readonly foreign: boolean;
 }
 
 export class DeviceBuffer implements Buffer {
@@ -103,9 +105,18 @@ export class Pool {
     return had.partner;
   }
 
+  /** The user's buffer under a handle, which the pool does not count. */
+  adopt(gpu: GPUBuffer, bytes: number, error: Promise<TensorloomError | undefined>): DeviceBuffer {
+    return new DeviceBuffer(this.nextId++, bytes, this.remember(gpu, bytes, error, true));
+  }
+
   release(buffer: DeviceBuffer): void {
     const memory = memoryOf(buffer);
     buffer.memory = undefined;
+    if (memory.foreign) {
+      this.discard(memory);
+      return;
+    }
     this.bytes -= buffer.bytes;
     this.buffers--;
     if (memory.error) {
@@ -157,12 +168,23 @@ export class Pool {
       this.device.createBuffer({ size, usage: STORAGE | COPY_SRC | COPY_DST }),
     );
     this.counters.buffers++;
-    const memory: Memory = { id: this.nextId++, gpu, size, partner: undefined, ready: undefined, error: undefined };
+    const memory = this.remember(gpu, size, error, false);
+    this.all.add(memory);
+    return memory;
+  }
+
+  private remember(
+    gpu: GPUBuffer,
+    size: number,
+    error: Promise<TensorloomError | undefined>,
+    foreign: boolean,
+  ): Memory {
+    const id = this.nextId++;
+    const memory: Memory = { id, gpu, size, partner: undefined, ready: undefined, error: undefined, foreign };
     memory.ready = error.then((failed) => {
       memory.ready = undefined;
       memory.error = failed;
     });
-    this.all.add(memory);
     return memory;
   }
 }

@@ -1,9 +1,19 @@
-import { bytesOf, type DType, widthOf } from '../../core/dtype.ts';
+import { ARRAYS, bytesOf, type DType, widthOf } from '../../core/dtype.ts';
 import { DeviceError, DeviceLostError, type TensorloomError } from '../../core/errors.ts';
 import { halfBits, halfValue } from '../../core/float16.ts';
 import type { Kernel } from '../../ir/kernel.ts';
-import type { Backend, BackendLimits, Batch, Buffer, MemoryUse, Numbers, Program, Readback } from '../backend.ts';
-import { type Counters, MAP_MODE_READ } from './constants.ts';
+import type {
+  Backend,
+  BackendLimits,
+  Batch,
+  Buffer,
+  MemoryUse,
+  Numbers,
+  Program,
+  Readback,
+  Sharing,
+} from '../backend.ts';
+import { COPY_SRC, type Counters, MAP_MODE_READ, STORAGE } from './constants.ts';
 import { describe, type OpenDevice, openDevice, type WebGPUOptions } from './device.ts';
 import { Encoder, type Job } from './encoder.ts';
 import { Pipelines } from './pipelines.ts';
@@ -21,6 +31,14 @@ type Upload = { readonly memory: Memory; readonly data: Numbers | Uint16Array };
 const hostCopy = (data: Upload['data']): Upload['data'] =>
   data instanceof Float64Array ? Float32Array.from(data) : data.slice();
 
+/** Bytes in whole words, as a device takes them. */
+function inWords(data: Numbers): Numbers {
+  if (data.byteLength % 4 === 0) return data;
+  const out = new Uint8Array(4 * Math.ceil(data.byteLength / 4));
+  out.set(data);
+  return out;
+}
+
 /** The bits of float16, in whole words. */
 function halvesOf(data: Numbers): Uint16Array {
   const out = new Uint16Array(bytesOf('float16', data.length) / 2);
@@ -34,6 +52,7 @@ class WebGPUBackend implements Backend {
   readonly halves: boolean;
   readonly description: string;
   readonly limits: BackendLimits;
+  readonly sharing: Sharing | undefined;
   readonly adapterInfo: GPUAdapterInfo;
   readonly isSoftware: boolean;
   /** Resolves when the device is lost or destroyed. */
@@ -62,6 +81,9 @@ class WebGPUBackend implements Backend {
     const bufferBytes = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
     this.halves = device.features.has('shader-f16');
     this.limits = { bindings: device.limits.maxStorageBuffersPerShaderStage - 1, bufferBytes };
+    this.sharing = owned
+      ? undefined
+      : { adopt: (gpu, bytes) => this.adopt(gpu, bytes), lend: (buffer) => this.lend(buffer) };
     this.pool = new Pool(device, bufferBytes, this.counters, (memory) => this.discard(memory));
     this.staging = new Staging(device, this.counters);
     this.status = this.pool.allocate(4);
@@ -90,6 +112,33 @@ class WebGPUBackend implements Backend {
     if (!this.queue.error) this.pool.release(buffer as DeviceBuffer);
   }
 
+  private adopt(gpu: GPUBuffer, bytes: number): Buffer {
+    if (this.queue.error) throw this.queue.error;
+    const refuse = (why: string): never => {
+      throw new DeviceError(`fromGPUBuffer: the buffer ${why}`);
+    };
+    if ((gpu.usage & STORAGE) === 0 || (gpu.usage & COPY_SRC) === 0)
+      refuse(`has the usage flags ${gpu.usage}; make it with STORAGE | COPY_SRC, which kernels and reads need`);
+    if (gpu.mapState !== 'unmapped') refuse(`is mapped; call its unmap() first`);
+    if (bytes > this.limits.bufferBytes)
+      refuse(`is to hold ${bytes} bytes, more than the ${this.limits.bufferBytes} that this WebGPU device can bind`);
+    const { error } = guarded(this.device, 'fromGPUBuffer: the buffer is of another GPUDevice, or destroyed', () => {
+      // Both are found where commands that use it are submitted.
+      const encoder = this.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(gpu, 0, memoryOf(this.status).gpu, 0, 0);
+      this.device.queue.submit([encoder.finish()]);
+    });
+    return this.pool.adopt(gpu, bytes, error);
+  }
+
+  private async lend(buffer: Buffer): Promise<GPUBuffer> {
+    const memory = memoryOf(buffer);
+    return this.queue.run(memory.ready ? [memory.ready] : [], () => {
+      if (memory.error) throw memory.error;
+      return memory.gpu;
+    });
+  }
+
   prepare(kernel: Kernel): Program {
     if (this.queue.error) throw this.queue.error;
     return this.programs.make(kernel);
@@ -104,7 +153,7 @@ class WebGPUBackend implements Backend {
     };
     const copies: Upload[] = uploads.map(({ buffer, data, halves }) => ({
       memory: use(buffer),
-      data: halves ? halvesOf(data) : data,
+      data: halves ? halvesOf(data) : inWords(data),
     }));
     const jobs: Job[] = [];
     for (const { program: launched, buffers, scalars, label } of launches) {
@@ -216,8 +265,7 @@ class WebGPUBackend implements Backend {
     const [status = 0] = new Uint32Array(read, 0, 1);
     if (dtype === 'float16')
       return { data: Float32Array.from(new Uint16Array(read, 4 + skipped, length), halfValue), status };
-    const Type = dtype === 'float32' ? Float32Array : dtype === 'int32' ? Int32Array : Uint32Array;
-    return { data: new Type(read, 4, length), status };
+    return { data: new ARRAYS[dtype](read, 4 + skipped, length), status };
   }
 
   memory(): MemoryUse {
@@ -249,7 +297,7 @@ class WebGPUBackend implements Backend {
   private discard(memory: Memory): void {
     const result = this.queue.run([], () => {
       this.encoder.forget(memory);
-      memory.gpu.destroy();
+      if (!memory.foreign) memory.gpu.destroy();
     });
     if (result) result.catch(() => {});
   }

@@ -1,4 +1,4 @@
-import type { DType } from '../../../core/dtype.ts';
+import { computed, type DType } from '../../../core/dtype.ts';
 import { halfRound } from '../../../core/float16.ts';
 import { constant, type Expr, type FunctionOp, uniform } from '../../../ir/expr.ts';
 import { functionFormula } from '../../../ir/functions.ts';
@@ -20,7 +20,15 @@ const NOWHERE: Site = {
   result: () => '0f',
 };
 
-const ZERO: Record<DType, string> = { float32: '0f', float16: '0h', int32: '0i', uint32: '0u', bool: 'false' };
+const ZERO: Record<DType, string> = {
+  float32: '0f',
+  float16: '0h',
+  int32: '0i',
+  uint32: '0u',
+  int8: '0i',
+  uint8: '0i',
+  bool: 'false',
+};
 
 /** WGSL statements for expressions: one `let` for each distinct value. */
 export class Emitter {
@@ -89,7 +97,7 @@ export class Emitter {
   private literal({ dtype, value }: Expr): string {
     if (dtype === 'bool') return String(value !== 0);
     if (dtype === 'uint32') return `${value >>> 0}u`;
-    if (dtype === 'int32') return (value | 0) < 0 ? `i32(${value | 0})` : `${value | 0}i`;
+    if (computed(dtype) === 'int32') return (value | 0) < 0 ? `i32(${value | 0})` : `${value | 0}i`;
     if (dtype === 'float16') return `f16(${this.literal(constant(halfRound(value)))})`;
     const x = Math.fround(value);
     // The bits come from memory: WGSL has no such literals, and a compiler that sees them may assume they do not occur.

@@ -1,4 +1,5 @@
 import skeleton from '../../../../shaders/map.wgsl';
+import { isByte } from '../../../core/dtype.ts';
 import { sizeOf } from '../../../core/shape.ts';
 import { type Kernel, type LoopKernel, strideClass } from '../../../ir/kernel.ts';
 import { block, coordinates, inputOperand, type Operand, outputOperand, pointAddress } from './axes.ts';
@@ -8,13 +9,16 @@ import { Module, type Shader } from './module.ts';
 const LANES = ['x', 'y', 'z', 'w'];
 
 /**
- * Bindings that can be read and written four elements at once: contiguous, from an offset of whole vectors. None where an
+ * Bindings that can be read and written four elements at once: contiguous, of words, from an offset of whole vectors. None where an
  * output is not of that kind, or an index check would fail for points after the last.
  */
 export function vectorBindings(kernel: LoopKernel): Set<number> {
   const views = [
-    ...kernel.inputs.map(({ access, binding }) => ({ view: access.mode === 'direct' ? access : undefined, binding })),
-    ...kernel.outputs.map((output) => ({ view: output, binding: output.binding })),
+    ...kernel.inputs.map(({ access, dtype, binding }) => ({
+      view: access.mode === 'direct' && !isByte(dtype) ? access : undefined,
+      binding,
+    })),
+    ...kernel.outputs.map((output) => ({ view: isByte(output.dtype) ? undefined : output, binding: output.binding })),
   ];
   const vectors = new Set(views.map(({ binding }) => binding));
   for (const { view, binding } of views)

@@ -1,4 +1,4 @@
-import type { DType } from '../../../core/dtype.ts';
+import { type DType, isByte } from '../../../core/dtype.ts';
 import type { Input, Kernel } from '../../../ir/kernel.ts';
 
 /** The types of a word in memory, and their names in WGSL. */
@@ -7,12 +7,14 @@ export type Word = 'f32' | 'i32' | 'u32';
 /** What is needed to know of an input or output to read or write its words. */
 type Bound = Pick<Input, 'dtype' | 'binding'>;
 
-/** The types of an element in memory. */
+/** The types of an element in memory; bytes, four of which share a u32 there, as they are in registers. */
 export const WORD: Record<DType, Word | 'f16'> = {
   float32: 'f32',
   float16: 'f16',
   int32: 'i32',
   uint32: 'u32',
+  int8: 'i32',
+  uint8: 'i32',
   bool: 'u32',
 };
 /** The type of a value in an expression. */
@@ -37,7 +39,7 @@ export interface Shader {
 export class Module {
   private readonly params = new Map<string, Param>();
   private readonly functions = new Map<string, string>();
-  private readonly bindings: { type: Word | 'f16'; access: 'read' | 'read_write' }[];
+  private readonly bindings: { type: Word | 'f16' | 'atomic<u32>'; access: 'read' | 'read_write' }[];
   private checked = false;
 
   constructor(
@@ -48,9 +50,10 @@ export class Module {
     work: readonly number[] = [],
   ) {
     this.bindings = Array.from({ length: kernel.bindings }, () => ({ type: 'u32', access: 'read' }));
-    for (const input of kernel.inputs) this.bindings[input.binding]!.type = WORD[input.dtype];
-    for (const output of kernel.outputs)
-      this.bindings[output.binding] = { type: WORD[output.dtype], access: 'read_write' };
+    for (const { binding, dtype } of kernel.inputs) this.bindings[binding]!.type = isByte(dtype) ? 'u32' : WORD[dtype];
+    // Several threads write a word of bytes, each its own bits.
+    for (const { binding, dtype } of kernel.outputs)
+      this.bindings[binding] = { type: isByte(dtype) ? 'atomic<u32>' : WORD[dtype], access: 'read_write' };
     for (const binding of work) this.bindings[binding]!.access = 'read_write';
   }
 
@@ -78,11 +81,38 @@ export class Module {
   }
 
   load(input: Bound, address: string): string {
+    if (isByte(input.dtype)) return this.loadByte(input, address);
     return this.read(input, `buffer${input.binding}[${address}]`);
   }
 
   store(output: Bound, address: string, value: string): string {
+    if (isByte(output.dtype)) return this.storeByte(output, address, value);
     return `buffer${output.binding}[${address}] = ${this.written(output, value)};`;
+  }
+
+  private loadByte({ binding, dtype }: Bound, address: string): string {
+    const name = `load_${dtype}_${binding}`;
+    const word = `buffer${binding}[at >> 2u]`;
+    this.define(name, () => {
+      const loaded = this.wordOf({ dtype, binding }) === 'u32' ? word : `atomicLoad(&${word})`;
+      const bits = `${loaded} << (24u - 8u * (at & 3u))`;
+      return `fn ${name}(at: u32) -> i32 { return ${dtype === 'int8' ? `bitcast<i32>(${bits}) >> 24u` : `i32((${bits}) >> 24u)`}; }`;
+    });
+    return `${name}(${address})`;
+  }
+
+  private storeByte({ binding }: Bound, address: string, value: string): string {
+    const name = `store_byte_${binding}`;
+    const word = `&buffer${binding}[at >> 2u]`;
+    this.define(
+      name,
+      () => `fn ${name}(at: u32, value: i32) {
+  let bits = 8u * (at & 3u);
+  atomicAnd(${word}, ~(255u << bits));
+  atomicOr(${word}, (bitcast<u32>(value) & 255u) << bits);
+}`,
+    );
+    return `${name}(${address}, ${value});`;
   }
 
   /** The value of a word of the input's buffer. */
@@ -99,7 +129,7 @@ export class Module {
     return type === WORD[output.dtype] ? word : `bitcast<${type}>(${word})`;
   }
 
-  wordOf({ binding }: Bound): Word | 'f16' {
+  wordOf({ binding }: Bound): Word | 'f16' | 'atomic<u32>' {
     return this.bindings[binding]!.type;
   }
 

@@ -1,5 +1,6 @@
 import passSkeleton from '../../../../shaders/reduce_pass.wgsl';
 import skeleton from '../../../../shaders/rows.wgsl';
+import { integerRange } from '../../../core/dtype.ts';
 import { sizeOf } from '../../../core/shape.ts';
 import { constant, type Expr, walk } from '../../../ir/expr.ts';
 import { isLoop, type Kernel, type LoopKernel, type Reduction } from '../../../ir/kernel.ts';
@@ -30,12 +31,10 @@ export function passes(kernel: LoopKernel): Member[][] {
   return out;
 }
 
-const LARGEST = { float32: Infinity, float16: Infinity, int32: 2 ** 31 - 1, uint32: 2 ** 32 - 1, bool: 1 };
-const SMALLEST = { float32: -Infinity, float16: -Infinity, int32: -(2 ** 31), uint32: 0, bool: 0 };
-
 export function identity({ op, expr: { dtype } }: Reduction): Expr {
   if (op === 'sum' || op === 'prod') return constant(op === 'sum' ? 0 : 1, dtype);
-  return constant((op === 'max' ? SMALLEST : LARGEST)[dtype], dtype);
+  const [least, greatest] = integerRange(dtype) ?? (dtype === 'bool' ? [0, 1] : [-Infinity, Infinity]);
+  return constant(op === 'max' ? least : greatest, dtype);
 }
 
 /** The text of a reduction's next value. */
