@@ -27,14 +27,15 @@ import { arange, full, tensor } from './creation.ts';
 import { add, cast, eq, lt, mul } from './elementwise.ts';
 import { where } from './functions.ts';
 import { gather, integers, scattered, scatterSum } from './gather.ts';
-import { fitting } from './masks.ts';
-import { numberOptions } from './options.ts';
+import { fitting, numberOptions } from './options.ts';
 import {
   checkOptions,
+  checkTensor,
   compose,
   currentOp,
   describe,
   deviceOf,
+  deviceOfOperands,
   type Operand,
   produce,
   readingAt,
@@ -95,6 +96,9 @@ function checkRange(op: string, range: IndexRange): void {
 
 /** One item for each dim or new axis, with all checked that the host knows. */
 function settle(op: string, x: Tensor, items: readonly IndexItem[]): Settled[] {
+  checkTensor(op, x);
+  if (!Array.isArray(items))
+    throw new UnsupportedError(`${op}: the items are ${describe(items)}; give an array, such as [0, ':']`);
   deviceOf(op, [x, ...items.filter((item) => item instanceof Tensor)]);
   const named = items.filter((item) => item !== null && item !== '...').length;
   if (items.indexOf('...') !== items.lastIndexOf('...'))
@@ -115,6 +119,8 @@ function settle(op: string, x: Tensor, items: readonly IndexItem[]): Settled[] {
           `${op}: a bool tensor selects as many elements as only the device knows; use the asynchronous maskedSelect(mask), or where and maskedFill`,
         );
       integers(op, item);
+      if (x.shape[d] === 0 && item.size > 0)
+        throw new IndexError(`${op}: dim ${d} of ${showShape(x.shape)} has no places to index; give no indices`);
     } else if (isList(item)) {
       for (const place of item) inDim(op, place, d, x.shape);
     } else if (typeof item === 'object') checkRange(op, item);
@@ -308,7 +314,7 @@ export interface IndexPutOptions {
 function put(op: string, x: Tensor, items: readonly IndexItem[], value: Operand, accumulate: boolean): Tensor {
   const settled = settle(op, x, items);
   const tensors = settled.filter((item) => item instanceof Tensor);
-  const device = deviceOf(op, [x, value, ...tensors]);
+  const device = deviceOfOperands(op, [x, value, ...tensors]);
   const { dtype } = x;
   const fill = fitting(op, dtype, value);
   if (accumulate && dtype === 'bool')
@@ -372,7 +378,7 @@ export function indexPut(
   value: Operand,
   options: IndexPutOptions = {},
 ): Tensor {
-  checkOptions('indexPut', options, ['accumulate']);
+  checkOptions('indexPut', options, [], ['accumulate']);
   return put('indexPut', x, items, value, options.accumulate ?? false);
 }
 
@@ -381,6 +387,10 @@ function along(op: string, x: Tensor, dim: number, places: Tensor | readonly num
   deviceOf(op, [x]);
   const d = normalizeDim(op, dim, x.ndim);
   if (x.ndim === 0) throw new IndexError(`${op}: a scalar has no dims to index; use reshape([1]) first`);
+  if (!(places instanceof Tensor) && !Array.isArray(places))
+    throw new UnsupportedError(
+      `${op}: the indices are ${describe(places)}; give an int32 tensor or an array of whole numbers`,
+    );
   if (places instanceof Tensor && places.ndim > 1)
     throw new ShapeError(`${op}: indices must have one dim, got ${showShape(places.shape)}; use indexPut for more`);
   return [...Array.from({ length: d }, () => ':' as const), places];
@@ -404,6 +414,7 @@ function source(op: string, x: Tensor, dim: number, places: Tensor | readonly nu
  */
 export function indexFill(x: Tensor, dim: number, places: Tensor | readonly number[], value: Operand): Tensor {
   const items = along('indexFill', x, dim, places);
+  deviceOfOperands('indexFill', [x, value]);
   if (typeof value !== 'number' && value.ndim > 0)
     throw new ShapeError(
       `indexFill: the value has shape ${showShape(value.shape)}; it must be a scalar, use indexPut for more`,

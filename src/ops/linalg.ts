@@ -11,7 +11,7 @@ import { where } from './functions.ts';
 import { cat } from './joins.ts';
 import { matmul } from './matmul.ts';
 import { tril, triu } from './movement.ts';
-import { checkOptions, compose, currentOp, deviceOf, produce, taped } from './record.ts';
+import { checkOptions, compose, currentOp, describe, deviceOf, produce, taped } from './record.ts';
 import { amax } from './reductions.ts';
 import { type Drawn, type Samples, sample } from './samples.ts';
 import { prod } from './scans.ts';
@@ -161,8 +161,12 @@ export interface SolveTriangularOptions {
  * @throws ShapeError when a is not square or b does not have its rows.
  */
 export function solveTriangular(a: Tensor, b: Tensor, options: SolveTriangularOptions): Tensor {
-  checkOptions('solveTriangular', options, ['upper']);
   matrices('solveTriangular', a, 'square');
+  checkOptions('solveTriangular', options, [], ['upper']);
+  if (options.upper === undefined)
+    throw new UnsupportedError(
+      'solveTriangular: upper is not given; it is true for upper triangles, false for lower ones',
+    );
   const right = rightHandSide('solveTriangular', a, b);
   return compose('solveTriangular', () => {
     const x = substituted(...together('solveTriangular', a, right), options.upper);
@@ -421,7 +425,8 @@ export function lstsq(a: Tensor, b: Tensor): Tensor {
 export function ridge(a: Tensor, b: Tensor, alpha: number): Tensor {
   matrices('ridge', a);
   const right = rightHandSide('ridge', a, b);
-  if (!(alpha >= 0)) throw new UnsupportedError(`ridge: alpha is ${alpha}; it is a number of at least 0`);
+  if (typeof alpha !== 'number' || !(alpha >= 0))
+    throw new UnsupportedError(`ridge: alpha is ${describe(alpha)}, but it must be a number of at least 0`);
   return compose('ridge', () => {
     const square = matmul(T(a), a);
     const x = solve(add(square, mul(identityLike(square), alpha)), matmul(T(a), right));
@@ -435,18 +440,26 @@ export interface RankOptions {
   readonly rtol?: number | undefined;
 }
 
-function significant(op: string, a: Tensor, s: Tensor, options: RankOptions): Tensor {
+/** The share of the largest singular value up to which others count as 0. */
+function tolerance(op: string, a: Tensor, options: RankOptions): number {
   checkOptions(op, options, ['rtol']);
   const { rtol = Math.max(...a.shape.slice(-2)) * 2 ** -23 } = options;
+  if (typeof rtol !== 'number' || !(rtol >= 0))
+    throw new UnsupportedError(`${op}: rtol is ${describe(rtol)}, but it must be a number of at least 0`);
+  return rtol;
+}
+
+function significant(s: Tensor, rtol: number): Tensor {
   return s.size === 0 ? gt(s, 0) : gt(s, mul(amax(s, { dim: -1, keepDim: true }), rtol));
 }
 
 /** The pseudo-inverse of matrices of any rank, from their singular values (`torch.linalg.pinv`). */
 export function pinv(a: Tensor, options: RankOptions = {}): Tensor {
   matrices('pinv', a);
+  const rtol = tolerance('pinv', a, options);
   return compose('pinv', () => {
     const { u, s, vh } = svd(a);
-    const kept = withGrad(false, () => significant('pinv', a, s, options));
+    const kept = withGrad(false, () => significant(s, rtol));
     const turned = where(kept, div(1, where(kept, s, 1)), 0);
     return matmul(mul(T(vh), unsqueeze(turned, -2)), T(u));
   });
@@ -455,8 +468,9 @@ export function pinv(a: Tensor, options: RankOptions = {}): Tensor {
 /** How many singular values are not negligible, as int32 (`torch.linalg.matrix_rank`). */
 export function matrixRank(a: Tensor, options: RankOptions = {}): Tensor {
   matrices('matrixRank', a);
+  const rtol = tolerance('matrixRank', a, options);
   return compose('matrixRank', () =>
-    withGrad(false, () => sum(cast(significant('matrixRank', a, svd(a).s, options), 'int32'), { dim: -1 })),
+    withGrad(false, () => sum(cast(significant(svd(a).s, rtol), 'int32'), { dim: -1 })),
   );
 }
 

@@ -339,7 +339,6 @@ describe.each(devices)('indexing on %s', (name) => {
     ['index', () => tl.arange(3).index(ints(0, 3))],
     ['index', () => tl.arange(3).index(ints(-4))],
     ['index', () => tl.ones([2, 3]).index(ints(0), ints(3))],
-    ['index', () => tl.zeros([0, 3]).index(ints(0))],
     ['indexPut', () => tl.arange(3).indexPut([ints(3)], 1)],
     ['indexPut', () => tl.arange(3).indexPut([ints(-4)], 1, { accumulate: true })],
     ['indexPut_', () => tl.arange(3).indexPut_([ints(0, 7)], 1)],
