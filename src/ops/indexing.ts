@@ -24,7 +24,7 @@ import { type GradientRule, withGrad } from '../tensor/tape.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { assign_ } from './assign.ts';
 import { arange, full, tensor } from './creation.ts';
-import { add, cast, eq, lt, mul } from './elementwise.ts';
+import { add, cast, eq, lt, minimum, mul, sub } from './elementwise.ts';
 import { where } from './functions.ts';
 import { gather, integers, scattered, scatterSum } from './gather.ts';
 import { fitting, numberOptions } from './options.ts';
@@ -219,20 +219,21 @@ function lookUpGradient(op: string, shape: Shape, dims: readonly number[]): Grad
   };
 }
 
-/** The elements where they are in a dim of size `n`, each checked on the device. */
+/** Places of a dim of size `n`, each checked on the device: those out of range become -1. */
 function checked(places: Tensor, n: number): Tensor {
-  const known = arange(n, { dtype: 'int32', device: places.device });
-  return reshape(gather(known, 0, reshape(places, [places.size])), places.shape);
+  // What is looked up out of range is 0, so each place is stored one higher.
+  const known = arange(1, n + 1, 1, { dtype: 'int32', device: places.device });
+  return sub(reshape(gather(known, 0, reshape(places, [places.size])), places.shape), 1);
 }
 
-/** The indexed dims as one: the row of each place that the tensors name, in one dim. */
+/** The indexed dims as one: the row of each place that the tensors name, in one dim; -1 where a place is. */
 function rowOf(op: string, shape: Shape, at: Places, check: (places: Tensor, n: number) => Tensor = (x) => x): Tensor {
   let row: Tensor | null = null;
   for (const [d, t] of at) {
     const n = shape[d] ?? 0;
     const signed = cast(t, 'int32');
     const place = check(where(lt(signed, 0), add(signed, n), signed), n);
-    row = row ? add(mul(row, n), place) : place;
+    row = row ? where(lt(minimum(row, place), 0), -1, add(mul(row, n), place)) : place;
   }
   const { batch } = layout(op, shape, at);
   return reshape(expand(row as Tensor, batch), [sizeOf(batch)]);
@@ -275,7 +276,7 @@ function sumAt(op: string, shape: Shape, at: Places, values: Tensor, row: Tensor
 function putAt(op: string, x: Tensor, at: Places, values: Tensor, row: Tensor): Tensor {
   const { rows, columns, order, back } = asRows(x.shape, at);
   const given = valueRows(op, x.shape, at, values);
-  if (given.size === 0 || rows === 0) return x;
+  if (given.size === 0) return x;
   const table = reshape(permute(x, order), [rows, columns]);
   return back(scattered(op, 'last', table, 0, expand(unsqueeze(row, 1), given.shape), given, rows));
 }
