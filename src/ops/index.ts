@@ -2,7 +2,8 @@
 export * from './creation.ts';
 export { einsum } from './einsum.ts';
 export * from './functions.ts';
-export type { IndexAddOptions, IndexItem, IndexPutOptions, IndexRange } from './indexing.ts';
+export type { IndexAddOptions, IndexPutOptions } from './index-put.ts';
+export type { IndexItem, IndexRange } from './indexing.ts';
 export { cat, stack } from './joins.ts';
 export type { Eigen, QR, RankOptions, SolveTriangularOptions, SVD } from './linalg.ts';
 export * from './losses.ts';

@@ -24,16 +24,17 @@ import { contiguous, diagonal, expand, reshape, slice, squeeze, sum, transpose, 
 
 const T = (x: Tensor): Tensor => transpose(x, -1, -2);
 
-/** Checks a matrix or a batch of them. */
-function matrices(op: string, a: Tensor, kind: 'any' | 'square' = 'any'): void {
+/** Checks a matrix or a batch of them, and gives its numbers of rows and columns. */
+function matrices(op: string, a: Tensor, kind: 'any' | 'square' = 'any'): readonly [m: number, n: number] {
   deviceOf(op, [a]);
   if (a.dtype !== 'float32')
     throw new DTypeError(`${op}: needs float32 matrices, got ${a.dtype}; convert them with .to('float32')`);
-  const [m, n] = a.shape.slice(-2);
+  const [m, n] = a.shape.slice(-2) as [number, number];
   if (a.ndim < 2 || (kind === 'square' && m !== n))
     throw new ShapeError(
       `${op}: ${showShape(a.shape)} ${a.ndim < 2 ? 'is no matrix; it needs at least two dims' : 'is not square in its last two dims'}`,
     );
+  return [m, n];
 }
 
 /** A dense kernel's output for matrices and right-hand sides of the same batch dims, in parts, each a tensor of its own. */
@@ -302,8 +303,7 @@ export interface QR {
  * @throws ShapeError for less than two dims.
  */
 export function qr(a: Tensor): QR {
-  matrices('qr', a);
-  const [m, n] = a.shape.slice(-2) as [number, number];
+  const [m, n] = matrices('qr', a);
   return compose('qr', () => {
     if (m < n) {
       const { q, r } = qr(slice(a, -1, 0, m));
@@ -370,8 +370,7 @@ export interface SVD {
  * @throws ShapeError for less than two dims.
  */
 export function svd(a: Tensor): SVD {
-  matrices('svd', a);
-  const [m, n] = a.shape.slice(-2) as [number, number];
+  const [m, n] = matrices('svd', a);
   return compose('svd', () => {
     if (m < n) {
       const { u, s, vh } = svd(T(a));
@@ -408,9 +407,8 @@ export function svd(a: Tensor): SVD {
  * @throws ShapeError when b does not have a's rows.
  */
 export function lstsq(a: Tensor, b: Tensor): Tensor {
-  matrices('lstsq', a);
+  const [m, n] = matrices('lstsq', a);
   const right = rightHandSide('lstsq', a, b);
-  const [m, n] = a.shape.slice(-2) as [number, number];
   return compose('lstsq', () => {
     const { q, r } = qr(m < n ? T(a) : a);
     const x =

@@ -3,7 +3,6 @@ export { add_, assign_, div_, fill_, mul_, sub_, zero_ } from './assign.ts';
 export * from './elementwise.ts';
 export { gather, indexSelect, scatter, scatterAdd } from './gather.ts';
 export {
-  index,
   indexAdd,
   indexAdd_,
   indexCopy,
@@ -12,9 +11,8 @@ export {
   indexFill_,
   indexPut,
   indexPut_,
-  take,
-  takeAlongDim,
-} from './indexing.ts';
+} from './index-put.ts';
+export { index, take, takeAlongDim } from './indexing.ts';
 export {
   cholesky,
   det,

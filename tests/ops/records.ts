@@ -7,6 +7,7 @@ import * as assign from '../../src/ops/assign.ts';
 import * as conv from '../../src/ops/conv.ts';
 import * as einsum from '../../src/ops/einsum.ts';
 import * as gather from '../../src/ops/gather.ts';
+import * as indexPut from '../../src/ops/index-put.ts';
 import * as indexing from '../../src/ops/indexing.ts';
 import * as joins from '../../src/ops/joins.ts';
 import * as linalg from '../../src/ops/linalg.ts';
@@ -30,6 +31,7 @@ export const files: Readonly<Record<string, { readonly samples: () => Samples }>
   einsum,
   gather,
   indexing,
+  indexPut,
   joins,
   masks,
   norms,
