@@ -43,7 +43,9 @@ for (const device of Object.keys(OPEN).filter((name) => devices.some((d) => name
     });
 
     test.each(boundaryCases.map((c) => [c.name, c] as const))('%s', async (_, c) => {
+      const { bytes, buffers } = backend.memory();
       const got = await run(backend, [c.kernel], c.buffers, c.scalars);
+      expect(backend.memory()).toMatchObject({ bytes, buffers });
       const exactly = await want(c);
       const last = c.buffers.length - 1;
       const { relative = 0, absolute = 0, unique = () => true } = c;
