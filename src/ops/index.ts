@@ -2,7 +2,6 @@
 export * from './creation.ts';
 export { einsum } from './einsum.ts';
 export * from './functions.ts';
-export type { IndexAddOptions, IndexPutOptions } from './index-put.ts';
 export type { IndexItem, IndexRange } from './indexing.ts';
 export { cat, stack } from './joins.ts';
 export type { Eigen, QR, RankOptions, SolveTriangularOptions, SVD } from './linalg.ts';
@@ -19,6 +18,7 @@ export type {
 } from './norms.ts';
 export * from './overloads.ts';
 export { setPrintOptions } from './print.ts';
+export type { IndexAddOptions, IndexPutOptions } from './puts.ts';
 export { bernoulli } from './random.ts';
 export {
   type ArgOptions,

@@ -7,7 +7,6 @@ import * as assign from '../../src/ops/assign.ts';
 import * as conv from '../../src/ops/conv.ts';
 import * as einsum from '../../src/ops/einsum.ts';
 import * as gather from '../../src/ops/gather.ts';
-import * as indexPut from '../../src/ops/index-put.ts';
 import * as indexing from '../../src/ops/indexing.ts';
 import * as joins from '../../src/ops/joins.ts';
 import * as linalg from '../../src/ops/linalg.ts';
@@ -16,6 +15,7 @@ import * as matmul from '../../src/ops/matmul.ts';
 import * as movement from '../../src/ops/movement.ts';
 import * as normalization from '../../src/ops/normalization.ts';
 import * as norms from '../../src/ops/norms.ts';
+import * as puts from '../../src/ops/puts.ts';
 import * as reductions from '../../src/ops/reductions.ts';
 import type { Drawn, OpSamples, Sample, Samples } from '../../src/ops/samples.ts';
 import * as scans from '../../src/ops/scans.ts';
@@ -31,7 +31,7 @@ export const files: Readonly<Record<string, { readonly samples: () => Samples }>
   einsum,
   gather,
   indexing,
-  indexPut,
+  puts,
   joins,
   masks,
   norms,
