@@ -46,7 +46,7 @@ fn factorise(line: Line, start: u32, thread: u32) {
         sum *= scale;
         store(r + k * n + c, load(r + k * n + c) - sum);
         for (var i = k + 1u; i < m; i++) {
-          store(r + i * n + c, load(r + i * n + c) - sum * load(r + i * n + k) / (head - norm));
+          store(r + i * n + c, load(r + i * n + c) - sum * (load(r + i * n + k) / (head - norm)));
         }
       }
     }

@@ -1,10 +1,10 @@
-// A thread for each place: it folds, in their order, the elements of its line that go there. It looks at all of them, or,
+// A piece is a place: it folds, in their order, the elements of its line that go there. It looks at all of them, or,
 // where they are SORTED by place, at those from the first that a binary search finds.
 //
 // Sums are folded in chunks: their error then grows with the square root of the number of elements at most.
 //
 // Defined elsewhere:
-//   params.lines, .length, .targets   how many lines, elements of each, and places that they go to
+//   params.length, .targets           how many elements of each line, and places that they go to
 //   SORTED
 //   Element                           the type of elements
 //   enterLine(index) -> Line          addresses and coordinates that are the same for the whole line
@@ -15,24 +15,15 @@
 //   storeTarget(line, place, total, hit)
 //   report()                          says that a place is out of range
 
-override THREADS: u32 = 64;
-
 const CHUNK = 128u;
 
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
+fn piecesOfLine() -> u32 {
   // Without places there is a thread still, to report.
-  let places = max(params.targets, 1u);
-  if (index / places >= params.lines) {
-    return;
-  }
-  let line = enterLine(index / places);
-  let place = index % places;
+  return max(params.targets, 1u);
+}
+
+fn makePiece(index: u32, place: u32) {
+  let line = enterLine(index);
 
   var at = 0u;
   if (SORTED) {

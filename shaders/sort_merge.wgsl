@@ -1,29 +1,22 @@
-// Merges sorted runs of each line in pairs. A thread makes EACH elements of the result, which its run width is a multiple of:
+// Merges sorted runs of each line in pairs. A piece is EACH elements of the result, which its run width is a multiple of:
 // a binary search says how many of those before come from the left run. Equal keys stay in order.
 //
 // Defined elsewhere:
-//   params.lines, .length           how many lines, and elements in each
+//   params.length                   how many elements in each line
 //   runWidth()                      elements of a run
 //   keyAt(position) -> u32          the key of an element, by its place among all
 //   relocate(position, place)       moves an element: its key, and where in its line it was at first
 
-override THREADS: u32 = 64;
 override EACH: u32 = 16;
 
-@compute @workgroup_size(THREADS)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let index = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS + thread;
-  let chunks = (params.length + EACH - 1u) / EACH;
-  if (index / chunks >= params.lines) {
-    return;
-  }
-  let line = index / chunks * params.length;
+fn piecesOfLine() -> u32 {
+  return (params.length + EACH - 1u) / EACH;
+}
+
+fn makePiece(index: u32, chunk: u32) {
+  let line = index * params.length;
   let end = line + params.length;
-  let first = line + index % chunks * EACH;
+  let first = line + chunk * EACH;
   let width = runWidth();
   let leftStart = first - (first - line) % (2u * width);
   let leftEnd = min(leftStart + width, end);

@@ -1,10 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { BAD_CALLS } from './bad-calls.ts';
+import * as ops from '../src/ops/methods.ts';
+import * as overloads from '../src/ops/overloads.ts';
+import { BAD_CALLS, type BadCall } from './bad-calls.ts';
+import { BAD_OP_CALLS, LATE_OP_CALLS, openOther } from './bad-op-calls.ts';
 import { devices } from './setup/devices.ts';
 import { clean, open, tl } from './setup/open.ts';
 
 /** Bad input: each a typed error whose message names the op, what it got, the rule and the way out. */
-const BAD: readonly { name: string; run: () => unknown; error: new (...args: never[]) => Error; says: RegExp }[] = [
+const BAD: readonly (BadCall & { readonly name: string })[] = [
   {
     name: 'ragged rows',
     run: () => tl.tensor([[1, 2], [3]]),
@@ -214,46 +217,112 @@ const BAD: readonly { name: string; run: () => unknown; error: new (...args: nev
   },
 ];
 
+/** Calls under the text of their functions. */
+const named = (calls: readonly BadCall[]): readonly (BadCall & { readonly name: string })[] =>
+  calls.map((call) => ({ ...call, name: String(call.run).replace(/\s+/g, ' ') }));
+
+function check(thrown: unknown, { error, says }: BadCall): void {
+  expect(thrown).toBeInstanceOf(error);
+  expect(thrown).toBeInstanceOf(tl.TensorloomError);
+  const { message } = thrown as Error;
+  if (typeof says === 'string') expect(message.slice(0, says.length)).toBe(says);
+  else expect(message).toMatch(says);
+}
+
+function thrownBy(run: () => unknown): unknown {
+  try {
+    tl.tidy(() => {
+      run();
+    });
+  } catch (e) {
+    return e;
+  }
+  return undefined;
+}
+
+/** What the tensors or the promise of a call fail with. */
+async function awaited(run: () => unknown): Promise<unknown> {
+  let out: unknown;
+  tl.tidy(() => {
+    out = run();
+    return out instanceof Promise ? undefined : out;
+  });
+  try {
+    const made = (await out) as tl.Tensor;
+    await made.data().finally(() => made.dispose());
+  } catch (e) {
+    return e;
+  }
+  return undefined;
+}
+
+/** Every op that takes a tensor first, by the name that its errors give. */
+const OPS: readonly { readonly op: string; readonly call: (x: never) => unknown }[] = Object.entries({
+  ...ops,
+  ...overloads,
+  cast: (x: tl.Tensor) => tl.cast(x, 'int32'),
+  clamp: (x: tl.Tensor) => tl.clamp(x, { min: 0 }),
+  to: (x: tl.Tensor) => tl.to(x, 'int32'),
+  conv2d: tl.nn.functional.conv2d,
+  dropout: tl.nn.functional.dropout,
+  eigvalsh: tl.linalg.eigvalsh,
+  layerNorm: tl.nn.functional.layerNorm,
+  'linalg.matrixNorm': tl.linalg.matrixNorm,
+  'linalg.norm': tl.linalg.norm,
+  'linalg.vectorNorm': tl.linalg.vectorNorm,
+  svdvals: tl.linalg.svdvals,
+}).map(([op, call]) => ({ op: op === 'cast' ? 'to' : op, call: call as (x: never) => unknown }));
+
+/** What a call throws, or rejects with. */
+const failure = async (call: () => unknown): Promise<unknown> =>
+  Promise.resolve()
+    .then(call)
+    .then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+
 describe.each(devices)('bad input on %s', (name) => {
   let device: tl.Device;
+  let other: tl.Device;
   beforeAll(async () => {
     device = await open(name);
+    other = await openOther();
   });
   afterAll(() => {
     device.destroy();
+    other.destroy();
   });
 
-  it.each(BAD)('$name', ({ run, error, says }) =>
-    clean(device, () => {
-      let thrown: unknown;
-      try {
-        tl.tidy(() => {
-          run();
-        });
-      } catch (e) {
-        thrown = e;
-      }
-      expect(thrown).toBeInstanceOf(error);
-      expect(thrown).toBeInstanceOf(tl.TensorloomError);
-      expect((thrown as Error).message).toMatch(says);
+  it.each([...BAD, ...named(BAD_CALLS), ...named(BAD_OP_CALLS)])('$name', (call) =>
+    clean(device, () => check(thrownBy(call.run), call)),
+  );
+
+  it.each(named(LATE_OP_CALLS))('$name', (call) =>
+    clean(device, async () => {
+      check(await awaited(call.run), call);
+      expect(tl.memory(other).tensors).toBe(0);
     }),
   );
 
-  it.each(BAD_CALLS.map((call) => ({ ...call, name: String(call.run).replace(/\s+/g, ' ') })))(
-    '$name',
-    ({ run, error, says }) =>
-      clean(device, () => {
-        let thrown: unknown;
-        try {
-          tl.tidy(() => {
-            run();
-          });
-        } catch (e) {
-          thrown = e;
-        }
-        expect(thrown).toBeInstanceOf(error);
-        expect((thrown as Error).message).toMatch(says);
-      }),
+  it.each(OPS)('$op of what is no tensor', ({ op, call }) =>
+    clean(device, async () => {
+      // An op in place is the op, and an assignment.
+      const named = `^(${op}|${op.replace(/_$/, '')}${op.endsWith('_') ? '|assign_' : ''}): `;
+      for (const wrong of [undefined, null, 3, 'x', [1, 2]]) {
+        const error = await failure(() => call(wrong as never));
+        expect(error).toBeInstanceOf(tl.UnsupportedError);
+        const says = `${named}(expected a tensor( or a number)?, got|at least one input must be a tensor)`;
+        expect((error as Error).message).toMatch(new RegExp(says));
+      }
+      const gone = tl.ones([2, 3]);
+      gone.dispose();
+      const error = await failure(() => call(gone as never));
+      expect(error).toBeInstanceOf(tl.DisposedError);
+      expect((error as Error).message).toMatch(
+        new RegExp(`${named}a tensor of shape \\[2, 3\\] was disposed by dispose`),
+      );
+    }),
   );
 
   it('a disposed tensor', () =>

@@ -1,3 +1,4 @@
+import { checkFunction } from '../core/check.ts';
 import { DisposedError, UnsupportedError } from '../core/errors.ts';
 import { replaying } from '../core/random.ts';
 import type { Device } from '../tensor/device.ts';
@@ -112,8 +113,7 @@ export function checkpoint<Args extends readonly unknown[], Out>(
   fn: CheckpointFunction<Args, Out>,
   ...inputs: Args
 ): Out {
-  if (typeof fn !== 'function')
-    throw new UnsupportedError('checkpoint: the first argument is the function to run; its inputs follow');
+  checkFunction('checkpoint', fn);
   for (const x of inputs) if (x instanceof Tensor) x.alive('checkpoint');
   if (!gradEnabled()) return fn(...inputs);
   const run = new Run(fn, inputs, replaying());

@@ -1,8 +1,8 @@
 import { isFloating } from '../core/dtype.ts';
-import { ShapeError, UnsupportedError } from '../core/errors.ts';
+import { DeviceError, DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { type Shape, showShape, sizeOf } from '../core/shape.ts';
 import { zeros } from '../ops/creation.ts';
-import { checkOptions, compose, describe, deviceOf, taped } from '../ops/record.ts';
+import { checkOptions, compose, describe, deviceOf, deviceOfOperands, taped } from '../ops/record.ts';
 import { expand, flatten, narrow, reshape } from '../ops/structure.ts';
 import { pad } from '../ops/windows.ts';
 import type { Device } from '../tensor/device.ts';
@@ -39,11 +39,19 @@ export interface CustomOp<Args extends readonly unknown[], Out extends Tensors> 
   ) => Tensor | null | readonly (Tensor | null | undefined)[];
 }
 
-function checkGradient(op: string, g: unknown, i: number, shape: Shape): Tensor | null {
+function checkGradient(op: string, g: unknown, i: number, shape: Shape, device: Device): Tensor | null {
   if (g === null || g === undefined) return null;
   if (!(g instanceof Tensor))
     throw new UnsupportedError(`${op}: backward returned ${describe(g)} for argument ${i}; it gives tensors or null`);
   g.alive(op);
+  if (g.device !== device)
+    throw new DeviceError(
+      `${op}: backward returned a gradient on ${g.device.name} for argument ${i}, which is on ${device.name}; make it there`,
+    );
+  if (!isFloating(g.dtype))
+    throw new DTypeError(
+      `${op}: backward returned a gradient of ${g.dtype} for argument ${i}; convert it with .to('float32')`,
+    );
   // What broadcasting added is summed by the reverse pass.
   const fits = g.shape.length >= shape.length && shape.every((n, d) => n === 1 || n === g.shape.at(d - shape.length));
   if (!fits)
@@ -54,13 +62,18 @@ function checkGradient(op: string, g: unknown, i: number, shape: Shape): Tensor 
 }
 
 /** @internal What a gradient rule from outside returned, one for each argument. */
-export function checkGradients(op: string, found: unknown, shapes: readonly Shape[]): (Tensor | null)[] {
+export function checkGradients(
+  op: string,
+  found: unknown,
+  shapes: readonly Shape[],
+  device: Device,
+): (Tensor | null)[] {
   const list: readonly unknown[] = Array.isArray(found) ? found : [found];
   if (list.length !== shapes.length)
     throw new UnsupportedError(
       `${op}: backward returned ${list.length} gradients for ${shapes.length} arguments; it gives one for each, null where there is none`,
     );
-  return list.map((g, i) => checkGradient(op, g, i, shapes[i] ?? []));
+  return list.map((g, i) => checkGradient(op, g, i, shapes[i] ?? [], device));
 }
 
 /** Puts an output on the tape as a part of a vector that stands for all outputs, so that they have one gradient together. */
@@ -113,7 +126,12 @@ function ruleOf<Args extends readonly unknown[], Out extends Tensors>(
         throw new UnsupportedError(`${name}: saveForBackward belongs into forward`);
       },
     };
-    return checkGradients(name, backward(context, ...(gradients as unknown as Arguments<Out>)), shapes.slice(0, n));
+    return checkGradients(
+      name,
+      backward(context, ...(gradients as unknown as Arguments<Out>)),
+      shapes.slice(0, n),
+      device,
+    );
   };
 }
 
@@ -144,11 +162,11 @@ export function customOp<Args extends readonly unknown[], Out extends Tensors | 
 ): (...args: Args) => Out {
   checkOptions('customOp', op, ['name', 'forward', 'backward']);
   const { name, forward, backward } = op;
-  if (typeof name !== 'string' || typeof forward !== 'function' || typeof backward !== 'function')
+  if (typeof name !== 'string' || name === '' || typeof forward !== 'function' || typeof backward !== 'function')
     throw new UnsupportedError('customOp: give it a name, and the functions forward and backward');
   return (...args) => {
     const tensors = args.map((x) => (x instanceof Tensor ? x : 0));
-    const device = deviceOf(name, tensors);
+    const device = deviceOfOperands(name, tensors);
     return compose(name, () => {
       const plain = args.map((x) => (x instanceof Tensor ? undefined : x)) as unknown as CustomContext<Args>['args'];
       let saved: readonly Tensor[] = [];
@@ -169,7 +187,7 @@ export function customOp<Args extends readonly unknown[], Out extends Tensors | 
             `${name}: forward returned ${describe(y)}; it gives a tensor, or an array of tensors`,
           );
       const given = raw as readonly Tensor[];
-      deviceOf(name, [...tensors, ...given]);
+      deviceOfOperands(name, [...tensors, ...given]);
       // What is not new gets a handle of its own, which can stand elsewhere on the tape.
       const outputs = given.map((y, i) => (y.tape || tensors.includes(y) || given.indexOf(y) < i ? detach(y) : y));
       let total = 0;

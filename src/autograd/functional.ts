@@ -3,7 +3,7 @@ import { DisposedError, DTypeError, ShapeError, UnsupportedError } from '../core
 import { sameShape, showShape } from '../core/shape.ts';
 import { eye, zeros, zerosLike } from '../ops/creation.ts';
 import { stack } from '../ops/joins.ts';
-import { checkOptions, describe, viewed } from '../ops/record.ts';
+import { checkFunction, checkOptions, describe, deviceOf, viewed } from '../ops/record.ts';
 import { reshape, select } from '../ops/structure.ts';
 import { internal } from '../tensor/scope.ts';
 import { gradEnabled, withGrad } from '../tensor/tape.ts';
@@ -70,8 +70,8 @@ function transform<In extends Tensors, Out extends Tensors, R>(
   options: TransformOptions,
   body: (trace: Trace<Out>) => R,
 ): R {
-  checkOptions(op, options, ['createGraph']);
-  if (typeof fn !== 'function') throw new UnsupportedError(`${op}: expected a function, got ${describe(fn)}`);
+  checkOptions(op, options, [], ['createGraph']);
+  checkFunction(op, fn);
   if (!(inputs instanceof Tensor) && !Array.isArray(inputs))
     throw new UnsupportedError(`${op}: inputs are a tensor or an array of tensors, got ${describe(inputs)}`);
   const { createGraph = depth > 0 && gradEnabled() } = options;
@@ -128,12 +128,16 @@ function checkAlong(op: string, what: string, given: Tensors, of: readonly Tenso
   const list = listed(given);
   if (!Array.isArray(list) || list.length !== of.length)
     throw new UnsupportedError(
-      `${op}: expected ${of.length} ${what}s, got ${Array.isArray(list) ? list.length : describe(list)}`,
+      `${op}: expected ${of.length} ${what}s, got ${Array.isArray(list) ? list.length : describe(list)}; give one for each`,
     );
   list.forEach((v, i) => {
     if (!(v instanceof Tensor)) throw new UnsupportedError(`${op}: ${what} ${i} is ${describe(v)}, not a tensor`);
-    v.alive(op);
-    const { shape } = of[i] as Tensor;
+    const { shape, dtype } = of[i] as Tensor;
+    deviceOf(op, [v, of[i] as Tensor]);
+    if (isFloating(dtype) && !isFloating(v.dtype))
+      throw new DTypeError(
+        `${op}: ${what} ${i} is ${v.dtype} where ${dtype} is needed; convert it with .to('${dtype}')`,
+      );
     if (!sameShape(v.shape, shape))
       throw new ShapeError(
         `${op}: ${what} ${i} has shape ${showShape(v.shape)} where ${showShape(shape)} is needed; they must be equal`,
@@ -307,13 +311,22 @@ export function jacobian<In extends Tensors | [], Out extends Tensors>(
   inputs: In,
   options: TransformOptions = {},
 ): Like<Out, Like<In, Tensor>> {
-  return transform('jacobian', fn, inputs, options, ({ value, inputs: x, outputs, createGraph }) =>
+  return jacobianOf('jacobian', fn, inputs, options);
+}
+
+function jacobianOf<In extends Tensors | [], Out extends Tensors>(
+  op: string,
+  fn: (...args: Arguments<In>) => Out,
+  inputs: In,
+  options: TransformOptions,
+): Like<Out, Like<In, Tensor>> {
+  return transform(op, fn, inputs, options, ({ value, inputs: x, outputs, createGraph }) =>
     formed(
       value,
       outputs.map((y) => {
         const units = eye(y.size, { device: y.device });
         const rows = Array.from({ length: y.size }, (_, k) =>
-          orZeros(pull('jacobian', [y], x, [reshape(select(units, 0, k), y.shape)], createGraph), x),
+          orZeros(pull(op, [y], x, [reshape(select(units, 0, k), y.shape)], createGraph), x),
         );
         const blocks = x.map((xi, i) => {
           const shape = [...y.shape, ...xi.shape];
@@ -341,11 +354,12 @@ export function hessian<In extends Tensors | []>(
   inputs: In,
   options: TransformOptions = {},
 ): Like<In, Like<In, Tensor>> {
+  checkFunction('hessian', fn);
   const gradient = (...args: Arguments<In>): Tensors => {
     const { grads } = gradientsOf('hessian', fn as (...args: Arguments<readonly Tensor[]>) => Tensor, args, {});
     return formed(inputs as Tensors, grads) as Tensors;
   };
-  return jacobian(gradient, inputs, options) as unknown as Like<In, Like<In, Tensor>>;
+  return jacobianOf('hessian', gradient, inputs, options) as unknown as Like<In, Like<In, Tensor>>;
 }
 
 /**

@@ -49,7 +49,7 @@ function deposit(leaf: Leaf, g: Tensor, recorded: boolean): void {
  * ```
  */
 export function backward(output: Tensor, options: BackwardOptions = {}): void {
-  checkOptions('backward', options, ['gradient', 'retainGraph', 'createGraph']);
+  checkOptions('backward', options, ['gradient'], ['retainGraph', 'createGraph']);
   const { createGraph = false, retainGraph = createGraph } = options;
   internal('backward', () => {
     const seed = seedOf('backward', output, options.gradient, onesLike);
@@ -102,7 +102,7 @@ export function gradientsOrNull(
 
 /** @internal `grad` of tensors. */
 export function gradOf(outputs: readonly Tensor[], inputs: readonly Tensor[], options: GradOptions): Tensor[] {
-  checkOptions('grad', options, ['gradOutputs', 'retainGraph', 'createGraph', 'allowUnused']);
+  checkOptions('grad', options, ['gradOutputs'], ['retainGraph', 'createGraph', 'allowUnused']);
   for (const list of [outputs, inputs])
     if (!Array.isArray(list))
       throw new UnsupportedError(

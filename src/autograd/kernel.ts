@@ -4,7 +4,7 @@ import { checkShape, contiguousStrides, type Shape } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
 import { position } from '../ir/expr.ts';
 import type { CustomSource, HostArray } from '../ir/kernel.ts';
-import { checkOptions, describe, deviceOf, produce, taped } from '../ops/record.ts';
+import { checkFunction, checkOptions, describe, deviceOf, produce, taped } from '../ops/record.ts';
 import type { GradientContext } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { checkGradients } from './custom.ts';
@@ -58,8 +58,15 @@ let made = 0;
 export function customKernel(options: CustomKernelOptions): (...inputs: readonly Tensor[]) => Tensor {
   checkOptions('customKernel', options, ['name', 'output', 'wgsl', 'cpu', 'gradient']);
   const { name, output, wgsl, cpu, gradient } = options;
-  if (typeof name !== 'string' || typeof wgsl !== 'string' || typeof output !== 'function' || typeof cpu !== 'function')
+  if (
+    typeof name !== 'string' ||
+    name === '' ||
+    typeof wgsl !== 'string' ||
+    typeof output !== 'function' ||
+    typeof cpu !== 'function'
+  )
     throw new UnsupportedError('customKernel: give it a name, the functions output and cpu, and wgsl as text');
+  if (gradient !== undefined) checkFunction('customKernel', gradient);
   const source: CustomSource = { id: ++made, name, wgsl, cpu };
   const structure = template('custom', position, [], { source });
   return (...inputs) => {
@@ -69,7 +76,12 @@ export function customKernel(options: CustomKernelOptions): (...inputs: readonly
       throw new UnsupportedError(
         `${name}: ${inputs.length} inputs and the output are more than the ${bindings} buffers that a kernel can bind here; join some with cat()`,
       );
-    const { shape, dtype = 'float32' } = output(...inputs.map((x) => ({ shape: x.shape, dtype: x.dtype })));
+    const found = output(...inputs.map((x) => ({ shape: x.shape, dtype: x.dtype })));
+    if (typeof found !== 'object' || found === null)
+      throw new UnsupportedError(
+        `${name}: output returned ${describe(found)}; it gives the shape, and the dtype if that is not float32`,
+      );
+    const { shape, dtype = 'float32' } = found;
     checkShape(name, shape);
     if (!isDType(dtype)) throw new DTypeError(`${name}: output gives the dtype ${describe(dtype)}; use ${DTYPES}`);
     const y = produce(device, name, dtype, shape, {
@@ -82,7 +94,8 @@ export function customKernel(options: CustomKernelOptions): (...inputs: readonly
       }),
     });
     const rule = gradient && {
-      gradient: (g: Tensor, context: GradientContext) => checkGradients(name, gradient(g, context), context.shapes),
+      gradient: (g: Tensor, context: GradientContext) =>
+        checkGradients(name, gradient(g, context), context.shapes, g.device),
       saves: 'both' as const,
     };
     return rule ? taped(name, rule, inputs, y) : y;

@@ -10,25 +10,30 @@ export function describe(x: unknown): string {
   return !name || name === 'Object' ? 'an object' : `a ${name}`;
 }
 
-/** An UnsupportedError for options that an op does not have. */
-export function checkOptions(op: string, options: unknown, names: readonly string[]): void {
+/** An UnsupportedError for options that an op does not have, and for flags among them that are neither true nor false. */
+export function checkOptions(
+  op: string,
+  options: unknown,
+  names: readonly string[],
+  flags: readonly string[] = [],
+): void {
+  const all = [...names, ...flags];
   if (describe(options) !== 'an object')
-    throw new UnsupportedError(`${op}: options are an object such as { ${names[0]}: … }, got ${describe(options)}`);
+    throw new UnsupportedError(`${op}: options are an object such as { ${all[0]}: … }, got ${describe(options)}`);
   for (const name of Object.keys(options as object))
-    if (!names.includes(name))
-      throw new UnsupportedError(`${op}: there is no option ${name}; it takes ${names.join(', ') || 'none'}`);
+    if (!all.includes(name))
+      throw new UnsupportedError(`${op}: there is no option ${name}; it takes ${all.join(', ') || 'none'}`);
+  for (const name of flags) {
+    const value = (options as Readonly<Record<string, unknown>>)[name];
+    if (value !== undefined && typeof value !== 'boolean')
+      throw new UnsupportedError(`${op}: ${name} is ${describe(value)}, but it must be true or false`);
+  }
 }
 
 /** An UnsupportedError for what cannot be called. */
 export function checkFunction(op: string, fn: unknown): void {
   if (typeof fn !== 'function')
     throw new UnsupportedError(`${op}: expected a function, got ${describe(fn)}; pass one, such as () => …`);
-}
-
-/** An UnsupportedError for a flag that is neither true nor false. */
-export function checkFlag(op: string, name: string, value: unknown): void {
-  if (value !== undefined && typeof value !== 'boolean')
-    throw new UnsupportedError(`${op}: ${name} is ${describe(value)}, but it must be true or false`);
 }
 
 /**

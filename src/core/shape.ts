@@ -1,5 +1,5 @@
 import { describe } from './check.ts';
-import { IndexError, ShapeError, UnsupportedError } from './errors.ts';
+import { IndexError, ShapeError } from './errors.ts';
 
 /** Sizes of the dimensions, the outermost first; `[]` is a scalar. */
 export type Shape = readonly number[];
@@ -77,8 +77,6 @@ export function broadcastView(view: View, shape: Shape): View {
 
 /** The dim as 0 … rank-1, or an IndexError. A scalar takes 0 and -1, as in PyTorch. */
 export function normalizeDim(op: string, dim: number, rank: number): number {
-  if (typeof rank !== 'number' || Number.isNaN(rank))
-    throw new UnsupportedError(`${op}: expected a tensor; make one with tensor()`);
   const n = Math.max(rank, 1);
   if (!Number.isInteger(dim) || dim < -n || dim >= n)
     throw new IndexError(

@@ -80,7 +80,7 @@ function fields(line: string, delimiter: string, number: number): string[] {
  * ```
  */
 export function readCsv(text: string, options: CsvOptions = {}): Table {
-  checkOptions('readCsv', options, ['header', 'delimiter']);
+  checkOptions('readCsv', options, ['delimiter'], ['header']);
   const { header = true, delimiter = ',' } = options;
   if (typeof text !== 'string') throw new FormatError(`readCsv: expected the text of a file, got ${describe(text)}`);
   if (typeof delimiter !== 'string' || delimiter.length === 0 || delimiter.includes('"'))

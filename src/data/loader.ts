@@ -1,6 +1,6 @@
 import { UnsupportedError } from '../core/errors.ts';
 import { hostRandom } from '../core/random.ts';
-import { checkFlag, checkFunction, checkOptions, describe } from '../ops/record.ts';
+import { checkFunction, checkOptions, describe } from '../ops/record.ts';
 import type { Device } from '../tensor/device.ts';
 import { Loan } from '../tensor/scope.ts';
 import { type Batch, Dataset, type Sample, type XY } from './dataset.ts';
@@ -56,14 +56,12 @@ export class DataLoader<B extends Batch = XY> implements AsyncIterable<B> {
   ) {
     if (!(dataset instanceof Dataset))
       throw new UnsupportedError(`DataLoader: ${describe(dataset)} is no dataset; wrap tensors in a TensorDataset`);
-    checkOptions('DataLoader', options, ['batchSize', 'shuffle', 'dropLast', 'device', 'collate']);
+    checkOptions('DataLoader', options, ['batchSize', 'device', 'collate'], ['shuffle', 'dropLast']);
     const { batchSize = 1 } = options;
     if (!Number.isInteger(batchSize) || batchSize < 1)
       throw new UnsupportedError(
         `DataLoader: batchSize is ${describe(batchSize)}, but it must be a whole number of at least 1`,
       );
-    checkFlag('DataLoader', 'shuffle', options.shuffle);
-    checkFlag('DataLoader', 'dropLast', options.dropLast);
     if (options.collate !== undefined) checkFunction('DataLoader', options.collate);
     this.batchSize = batchSize;
     this.options = options;

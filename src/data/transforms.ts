@@ -40,7 +40,7 @@ export function trainTestSplit<X extends Rows, Y extends Rows>(
   options: SplitOptions = {},
 ): [Part<X>, Part<X>, Part<Y>, Part<Y>] {
   const op = 'trainTestSplit';
-  checkOptions(op, options, ['testSize', 'shuffle']);
+  checkOptions(op, options, ['testSize'], ['shuffle']);
   const { testSize = 0.25, shuffle = true } = options;
   const xs = asRows(op, x);
   const ys = asRows(op, y);

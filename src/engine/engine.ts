@@ -26,7 +26,7 @@ export type Failure = 'index' | 'singular' | 'indefinite' | 'probabilities';
 const FAILURES: Readonly<Record<Failure, (op: string) => TensorloomError>> = {
   index: (op) =>
     new IndexError(
-      `${op}: an index or label is out of range; it was found on the device, where reads out of range give 0. ` +
+      `${op}: an index or label is out of range; it was found on the device, where reads out of range give 0 and nothing is written. ` +
         'Indices must be at least 0 and less than the size of the dimension they select from',
     ),
   singular: (op) =>

@@ -5,7 +5,7 @@ import { UnsupportedError } from '../core/errors.ts';
 import { rand, zerosLike } from '../ops/creation.ts';
 import { ge, mul } from '../ops/elementwise.ts';
 import { where } from '../ops/functions.ts';
-import { checkOptions, compose, describe } from '../ops/record.ts';
+import { checkOptions, checkTensor, compose, describe } from '../ops/record.ts';
 import { reshape } from '../ops/structure.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
@@ -61,9 +61,10 @@ export function checkProbability(op: string, p: unknown): void {
  * ```
  */
 export function dropout(x: Tensor, options: DropoutOptions = {}): Tensor {
-  checkOptions('dropout', options, ['p', 'training']);
+  checkOptions('dropout', options, ['p'], ['training']);
   const { p = 0.5, training = true } = options;
   checkProbability('dropout', p);
+  checkTensor('dropout', x);
   return compose('dropout', () => {
     if (!training || p === 0) return reshape(x, x.shape);
     if (p === 1) return mul(x, zerosLike(x));

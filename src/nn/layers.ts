@@ -41,7 +41,7 @@ export class Linear extends Module {
     options: LinearOptions = {},
   ) {
     super();
-    checkOptions('Linear', options, ['bias', 'device']);
+    checkOptions('Linear', options, ['device'], ['bias']);
     for (const n of [inFeatures, outFeatures])
       if (!Number.isInteger(n) || n < 1)
         throw new ShapeError(`Linear: ${describe(n)} features; sizes are whole numbers of at least 1`);

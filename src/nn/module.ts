@@ -208,7 +208,7 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
    */
   loadStateDict(dict: StateDict, options: LoadStateDictOptions = {}): LoadReport {
     const op = 'loadStateDict';
-    checkOptions(op, options, ['strict']);
+    checkOptions(op, options, [], ['strict']);
     const { strict = true } = options;
     if (typeof dict !== 'object' || dict === null)
       throw new FormatError(`${op}: ${describe(dict)} is no state dict; pass what stateDict() gives`);

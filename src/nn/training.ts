@@ -370,16 +370,7 @@ async function validation(
   return new DataLoader(await samples('fit', pair.x, pair.y), { batchSize, device });
 }
 
-const FIT_OPTIONS = [
-  'epochs',
-  'batchSize',
-  'validationSplit',
-  'validationData',
-  'shuffle',
-  'dropLast',
-  'callbacks',
-  'verbose',
-];
+const FIT_OPTIONS = ['epochs', 'batchSize', 'validationSplit', 'validationData', 'callbacks', 'verbose'];
 
 /** @internal See `Module.fit`. */
 export async function fit(
@@ -390,7 +381,7 @@ export async function fit(
 ): Promise<History> {
   const how = compiledOf('fit', model);
   const what = given('fit', first, second, third);
-  checkOptions('fit', what.options, FIT_OPTIONS);
+  checkOptions('fit', what.options, FIT_OPTIONS, ['shuffle', 'dropLast']);
   const {
     epochs = 1,
     batchSize = 32,

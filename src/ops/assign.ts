@@ -21,7 +21,16 @@ import {
 import { gradEnabled } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add, cast, div as divide, mul, sub } from './elementwise.ts';
-import { compose, deviceOf, type Operand, produce, reading, readingAt, recordNode } from './record.ts';
+import {
+  checkTensor,
+  compose,
+  deviceOfOperands,
+  type Operand,
+  produce,
+  reading,
+  readingAt,
+  recordNode,
+} from './record.ts';
 import { type Samples, sample } from './samples.ts';
 import { expand, slice } from './structure.ts';
 
@@ -87,7 +96,8 @@ function through(x: Tensor, value: Tensor): Node {
  * @throws ShapeError when the value does not broadcast to the tensor.
  */
 export function assign_(x: Tensor, value: Operand): Tensor {
-  deviceOf('assign_', [x, value]);
+  checkTensor('assign_', x);
+  deviceOfOperands('assign_', [x, value]);
   const watched = gradEnabled() && (x.requiresGrad || (typeof value !== 'number' && value.requiresGrad));
   if (watched) {
     if (x.isLeaf && x.requiresGrad)

@@ -45,11 +45,12 @@ function pairOf(op: string, name: string, value: number | readonly number[], lea
 export function conv2d(input: Tensor, weight: Tensor, bias?: Tensor | null, options: ConvOptions = {}): Tensor {
   const op = 'conv2d';
   checkOptions(op, options, ['stride', 'padding', 'dilation', 'groups']);
-  deviceOf(op, bias ? [input, weight, bias] : [input, weight]);
-  for (const t of bias ? [input, weight, bias] : [input, weight]) floats(op, t);
+  const given = [input, weight, ...(bias === null || bias === undefined ? [] : [bias])];
+  deviceOf(op, given);
+  for (const t of given) floats(op, t);
   const { padding = 0, groups = 1 } = options;
-  const stride = pairOf(op, 'stride', options.stride ?? 1, 1);
-  const dilation = pairOf(op, 'dilation', options.dilation ?? 1, 1);
+  const stride = pairOf(op, 'stride', options.stride === undefined ? 1 : options.stride, 1);
+  const dilation = pairOf(op, 'dilation', options.dilation === undefined ? 1 : options.dilation, 1);
   checkWhole(op, 'groups', groups, 1);
   const shapes = `images ${showShape(input.shape)} and kernels ${showShape(weight.shape)}`;
   if ((input.ndim !== 4 && input.ndim !== 3) || weight.ndim !== 4)

@@ -9,7 +9,7 @@ import { Device, defaultDevice } from '../tensor/device.ts';
 import { fromNode, type Tensor } from '../tensor/tensor.ts';
 import { cast, floor, add as plus, mul as times } from './elementwise.ts';
 import { randomNormal, randomUniform } from './random.ts';
-import { checkFlag, checkOptions, checkTensor, compose, describe, produce } from './record.ts';
+import { checkOptions, checkTensor, compose, describe, produce } from './record.ts';
 
 /** Options of everything that makes a tensor. */
 export interface TensorOptions {
@@ -43,16 +43,13 @@ export type TensorData =
   | Uint16Array
   | Uint8ClampedArray;
 
-const OPTIONS = ['dtype', 'device', 'requiresGrad'];
-
 /** @internal Checks the options of what makes a tensor; the device and dtype they name. */
 export function setup(op: string, options: TensorOptions): { device: Device; dtype: DType } {
-  checkOptions(op, options, OPTIONS);
+  checkOptions(op, options, ['dtype', 'device'], ['requiresGrad']);
   const dtype = options.dtype ?? 'float32';
   if (!isDType(dtype)) throw new DTypeError(`${op}: ${describe(dtype)} is no dtype; use ${DTYPES}`);
   if (options.device !== undefined && !(options.device instanceof Device))
     throw new UnsupportedError(`${op}: device must be a Device, as init() and device() give it`);
-  checkFlag(op, 'requiresGrad', options.requiresGrad);
   return { device: options.device ?? defaultDevice(op), dtype };
 }
 
@@ -338,7 +335,7 @@ export function randint(low: number, high: number, shape: Shape, options: Tensor
 /** Options that follow a tensor, which must be alive. */
 function like(op: string, x: Tensor, options: TensorOptions, dtype: DType = x.dtype): TensorOptions {
   checkTensor(op, x);
-  checkOptions(op, options, OPTIONS);
+  checkOptions(op, options, ['dtype', 'device'], ['requiresGrad']);
   return { dtype, device: x.device, ...options };
 }
 

@@ -3,7 +3,7 @@ import { showShape } from '../core/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { mul } from './elementwise.ts';
 import { matmul } from './matmul.ts';
-import { compose, describe, deviceOf } from './record.ts';
+import { compose, describe, deviceOf, promoting } from './record.ts';
 import { type Samples, sample } from './samples.ts';
 import { diagonal, permute, reshape, squeeze, sum } from './structure.ts';
 
@@ -30,6 +30,7 @@ export function einsum(equation: string, ...operands: readonly Tensor[]): Tensor
   if (typeof equation !== 'string')
     throw new UnsupportedError(`einsum: the equation is ${describe(equation)}; give a string such as 'ij,jk->ik'`);
   deviceOf('einsum', operands);
+  promoting('einsum', operands);
   const { inputs, output } = read(equation, operands);
   const sizes = sizesOf(equation, inputs, operands);
   return compose('einsum', () => {

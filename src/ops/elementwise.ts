@@ -14,6 +14,7 @@ import {
   compose,
   describe,
   deviceOf,
+  deviceOfOperands,
   elementwise,
   floating,
   numeric,
@@ -65,7 +66,7 @@ const minus: Binary = elementwise('sub', {
 
 function scaled(op: string, a: Operand, b: Operand, options: AlphaOptions): Operand {
   const { alpha } = numberOptions(op, options, { alpha: 1 });
-  deviceOf(op, [a, b]);
+  deviceOfOperands(op, [a, b]);
   if (typeof b === 'number') return b * alpha;
   if (!isFloating(promoting(op, [b, a])) && !Number.isInteger(alpha))
     throw new DTypeError(
@@ -972,8 +973,8 @@ const casts: Readonly<Record<DType, Unary>> = {
  */
 export const cast: ((x: Tensor, dtype: DType) => Tensor) & Wrapping = wrapping(
   (x, dtype) => {
-    if (!isDType(dtype)) throw new DTypeError(`to: ${describe(dtype)} is no dtype; use ${DTYPES}`);
     deviceOf('to', [x]);
+    if (!isDType(dtype)) throw new DTypeError(`to: ${describe(dtype)} is no dtype; use ${DTYPES}`);
     return x.dtype === dtype ? viewed('to', x, x.view, (g) => [g]) : casts[dtype](x);
   },
   // That to float16 is tested with the devices that have it.

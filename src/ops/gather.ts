@@ -10,7 +10,18 @@ import { arange, full, zeros } from './creation.ts';
 import { cast, eq as equal } from './elementwise.ts';
 import { where } from './functions.ts';
 import { cat } from './joins.ts';
-import { checkTensor, compose, currentOp, deviceOf, produce, reading, readingAt, reduceNode, taped } from './record.ts';
+import { fittingNumber } from './options.ts';
+import {
+  compose,
+  currentOp,
+  deviceOf,
+  deviceOfOperands,
+  produce,
+  reading,
+  readingAt,
+  reduceNode,
+  taped,
+} from './record.ts';
 import { indices, type Samples, sample } from './samples.ts';
 import { coordinates, expand, movedim, narrow, reshape, slice, unslice } from './structure.ts';
 
@@ -19,9 +30,8 @@ import { coordinates, expand, movedim, narrow, reshape, slice, unslice } from '.
  * range are found on the device, and end in an IndexError at the next await.
  */
 
-/** @internal Refuses what is no tensor of indices. */
+/** @internal Refuses indices that are no integers. */
 export function integers(op: string, t: Tensor): void {
-  checkTensor(op, t);
   if (t.dtype !== 'int32' && t.dtype !== 'uint32')
     throw new DTypeError(`${op}: indices must be int32, got ${t.dtype}; convert them with .to('int32')`);
 }
@@ -146,6 +156,7 @@ export function scattered(
 
 /** Places of a dim picked by a 1-d index tensor (`torch.index_select`). Indices out of range give an IndexError at the next await. */
 export function indexSelect(x: Tensor, dim: number, indices: Tensor): Tensor {
+  deviceOf('indexSelect', [x, indices]);
   integers('indexSelect', indices);
   if (indices.ndim > 1)
     throw new ShapeError(
@@ -170,7 +181,6 @@ function lined(x: Tensor, dim: number, indices: Tensor): Tensor {
 
 /** What a scatter is given, checked: the dim, and the part of the source that the indices reach. */
 function targets(op: string, x: Tensor, dim: number, indices: Tensor, source: Tensor): { d: number; source: Tensor } {
-  deviceOf(op, [x, indices, source]);
   integers(op, indices);
   const d = normalizeDim(op, dim, x.ndim);
   if (source.dtype !== x.dtype)
@@ -245,6 +255,7 @@ function replaced(base: Tensor, d: number, indices: Tensor, source: Tensor): Ten
  * ```
  */
 export function scatterAdd(x: Tensor, dim: number, indices: Tensor, source: Tensor): Tensor {
+  deviceOf('scatterAdd', [x, indices, source]);
   return compose('scatterAdd', () => {
     if (x.ndim === 0 && indices.ndim === 0 && source.ndim === 0)
       return reshape(scatterAdd(reshape(x, [1]), 0, reshape(indices, [1]), reshape(source, [1])), []);
@@ -260,10 +271,12 @@ export function scatterAdd(x: Tensor, dim: number, indices: Tensor, source: Tens
  * @throws ShapeError when the indices are larger than the source, or than the tensor in another dim.
  */
 export function scatter(x: Tensor, dim: number, indices: Tensor, source: Tensor | number): Tensor {
+  deviceOf('scatter', [x, indices]);
+  deviceOfOperands('scatter', [x, source]);
   return compose('scatter', () => {
     if (typeof source === 'number') {
-      integers('scatter', indices);
-      return scatter(x, dim, indices, full(indices.shape, source, { dtype: x.dtype, device: x.device }));
+      const value = fittingNumber('scatter', x.dtype, source);
+      return scatter(x, dim, indices, full(indices.shape, value, { dtype: x.dtype, device: x.device }));
     }
     if (x.ndim === 0 && indices.ndim === 0 && source.ndim === 0)
       return reshape(scatter(reshape(x, [1]), 0, reshape(indices, [1]), reshape(source, [1])), []);

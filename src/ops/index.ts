@@ -24,7 +24,7 @@ export {
 } from './creation.ts';
 export { einsum } from './einsum.ts';
 export * from './functions.ts';
-export type { IndexAddOptions, IndexItem, IndexPutOptions, IndexRange } from './indexing.ts';
+export type { IndexItem, IndexRange } from './indexing.ts';
 export { cat, stack } from './joins.ts';
 export type { Eigen, QR, RankOptions, SolveTriangularOptions, SVD } from './linalg.ts';
 export * from './losses.ts';
@@ -40,6 +40,7 @@ export type {
 } from './norms.ts';
 export * from './overloads.ts';
 export { setPrintOptions } from './print.ts';
+export type { IndexAddOptions, IndexPutOptions } from './puts.ts';
 export { bernoulli } from './random.ts';
 export {
   type ArgOptions,

@@ -11,7 +11,7 @@ import { where } from './functions.ts';
 import { cat } from './joins.ts';
 import { matmul } from './matmul.ts';
 import { tril, triu } from './movement.ts';
-import { checkOptions, compose, currentOp, deviceOf, produce, taped } from './record.ts';
+import { checkOptions, compose, currentOp, describe, deviceOf, produce, taped } from './record.ts';
 import { amax } from './reductions.ts';
 import { type Drawn, type Samples, sample } from './samples.ts';
 import { prod } from './scans.ts';
@@ -24,16 +24,17 @@ import { contiguous, diagonal, expand, reshape, slice, squeeze, sum, transpose, 
 
 const T = (x: Tensor): Tensor => transpose(x, -1, -2);
 
-/** Checks a matrix or a batch of them. */
-function matrices(op: string, a: Tensor, kind: 'any' | 'square' = 'any'): void {
+/** Checks a matrix or a batch of them, and gives its numbers of rows and columns. */
+function matrices(op: string, a: Tensor, kind: 'any' | 'square' = 'any'): readonly [m: number, n: number] {
   deviceOf(op, [a]);
   if (a.dtype !== 'float32')
     throw new DTypeError(`${op}: needs float32 matrices, got ${a.dtype}; convert them with .to('float32')`);
-  const [m, n] = a.shape.slice(-2);
+  const [m, n] = a.shape.slice(-2) as [number, number];
   if (a.ndim < 2 || (kind === 'square' && m !== n))
     throw new ShapeError(
       `${op}: ${showShape(a.shape)} ${a.ndim < 2 ? 'is no matrix; it needs at least two dims' : 'is not square in its last two dims'}`,
     );
+  return [m, n];
 }
 
 /** A dense kernel's output for matrices and right-hand sides of the same batch dims, in parts, each a tensor of its own. */
@@ -161,8 +162,12 @@ export interface SolveTriangularOptions {
  * @throws ShapeError when a is not square or b does not have its rows.
  */
 export function solveTriangular(a: Tensor, b: Tensor, options: SolveTriangularOptions): Tensor {
-  checkOptions('solveTriangular', options, ['upper']);
   matrices('solveTriangular', a, 'square');
+  checkOptions('solveTriangular', options, [], ['upper']);
+  if (options.upper === undefined)
+    throw new UnsupportedError(
+      'solveTriangular: upper is not given; it is true for upper triangles, false for lower ones',
+    );
   const right = rightHandSide('solveTriangular', a, b);
   return compose('solveTriangular', () => {
     const x = substituted(...together('solveTriangular', a, right), options.upper);
@@ -298,8 +303,7 @@ export interface QR {
  * @throws ShapeError for less than two dims.
  */
 export function qr(a: Tensor): QR {
-  matrices('qr', a);
-  const [m, n] = a.shape.slice(-2) as [number, number];
+  const [m, n] = matrices('qr', a);
   return compose('qr', () => {
     if (m < n) {
       const { q, r } = qr(slice(a, -1, 0, m));
@@ -366,8 +370,7 @@ export interface SVD {
  * @throws ShapeError for less than two dims.
  */
 export function svd(a: Tensor): SVD {
-  matrices('svd', a);
-  const [m, n] = a.shape.slice(-2) as [number, number];
+  const [m, n] = matrices('svd', a);
   return compose('svd', () => {
     if (m < n) {
       const { u, s, vh } = svd(T(a));
@@ -404,9 +407,8 @@ export function svd(a: Tensor): SVD {
  * @throws ShapeError when b does not have a's rows.
  */
 export function lstsq(a: Tensor, b: Tensor): Tensor {
-  matrices('lstsq', a);
+  const [m, n] = matrices('lstsq', a);
   const right = rightHandSide('lstsq', a, b);
-  const [m, n] = a.shape.slice(-2) as [number, number];
   return compose('lstsq', () => {
     const { q, r } = qr(m < n ? T(a) : a);
     const x =
@@ -421,7 +423,8 @@ export function lstsq(a: Tensor, b: Tensor): Tensor {
 export function ridge(a: Tensor, b: Tensor, alpha: number): Tensor {
   matrices('ridge', a);
   const right = rightHandSide('ridge', a, b);
-  if (!(alpha >= 0)) throw new UnsupportedError(`ridge: alpha is ${alpha}; it is a number of at least 0`);
+  if (typeof alpha !== 'number' || !(alpha >= 0))
+    throw new UnsupportedError(`ridge: alpha is ${describe(alpha)}, but it must be a number of at least 0`);
   return compose('ridge', () => {
     const square = matmul(T(a), a);
     const x = solve(add(square, mul(identityLike(square), alpha)), matmul(T(a), right));
@@ -435,18 +438,26 @@ export interface RankOptions {
   readonly rtol?: number | undefined;
 }
 
-function significant(op: string, a: Tensor, s: Tensor, options: RankOptions): Tensor {
+/** The share of the largest singular value up to which others count as 0. */
+function tolerance(op: string, a: Tensor, options: RankOptions): number {
   checkOptions(op, options, ['rtol']);
   const { rtol = Math.max(...a.shape.slice(-2)) * 2 ** -23 } = options;
+  if (typeof rtol !== 'number' || !(rtol >= 0))
+    throw new UnsupportedError(`${op}: rtol is ${describe(rtol)}, but it must be a number of at least 0`);
+  return rtol;
+}
+
+function significant(s: Tensor, rtol: number): Tensor {
   return s.size === 0 ? gt(s, 0) : gt(s, mul(amax(s, { dim: -1, keepDim: true }), rtol));
 }
 
 /** The pseudo-inverse of matrices of any rank, from their singular values (`torch.linalg.pinv`). */
 export function pinv(a: Tensor, options: RankOptions = {}): Tensor {
   matrices('pinv', a);
+  const rtol = tolerance('pinv', a, options);
   return compose('pinv', () => {
     const { u, s, vh } = svd(a);
-    const kept = withGrad(false, () => significant('pinv', a, s, options));
+    const kept = withGrad(false, () => significant(s, rtol));
     const turned = where(kept, div(1, where(kept, s, 1)), 0);
     return matmul(mul(T(vh), unsqueeze(turned, -2)), T(u));
   });
@@ -455,8 +466,9 @@ export function pinv(a: Tensor, options: RankOptions = {}): Tensor {
 /** How many singular values are not negligible, as int32 (`torch.linalg.matrix_rank`). */
 export function matrixRank(a: Tensor, options: RankOptions = {}): Tensor {
   matrices('matrixRank', a);
+  const rtol = tolerance('matrixRank', a, options);
   return compose('matrixRank', () =>
-    withGrad(false, () => sum(cast(significant('matrixRank', a, svd(a).s, options), 'int32'), { dim: -1 })),
+    withGrad(false, () => sum(cast(significant(svd(a).s, rtol), 'int32'), { dim: -1 })),
   );
 }
 

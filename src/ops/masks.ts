@@ -1,4 +1,3 @@
-import { canHold, type DType, integerRange, isFloating } from '../core/dtype.ts';
 import { DTypeError, ShapeError } from '../core/errors.ts';
 import { broadcastShapes, normalizeDims, showShape } from '../core/shape.ts';
 import { cast as convert } from '../ir/expr.ts';
@@ -10,7 +9,8 @@ import { tensor } from './creation.ts';
 import { cast, div, gt, isnan, logicalNot } from './elementwise.ts';
 import { where } from './functions.ts';
 import { gather } from './gather.ts';
-import { checkOptions, compose, describe, deviceOf, type Operand } from './record.ts';
+import { fitting } from './options.ts';
+import { checkOptions, compose, deviceOf, deviceOfOperands, type Operand } from './record.ts';
 import { floats } from './reductions.ts';
 import { type Samples, sample } from './samples.ts';
 import { expand, type ReduceOptions, reduceDims, reshape, sum, withDims } from './structure.ts';
@@ -21,7 +21,7 @@ import { expand, type ReduceOptions, reduceDims, reshape, sum, withDims } from '
  */
 
 function truth(op: 'any' | 'all', x: Tensor, options: ReduceOptions): Tensor {
-  checkOptions(op, options, ['dim', 'keepDim']);
+  checkOptions(op, options, ['dim'], ['keepDim']);
   deviceOf(op, [x]);
   const dims = normalizeDims(op, options.dim, x.ndim);
   return compose(op, () => {
@@ -46,46 +46,28 @@ export function all(x: Tensor, options: ReduceOptions = {}): Tensor {
 
 /** The number of elements over some dims, or of all, that are not 0, as int32; NaN counts (`torch.count_nonzero`). */
 export function countNonzero(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('countNonzero', options, ['dim', 'keepDim']);
+  checkOptions('countNonzero', options, ['dim'], ['keepDim']);
+  deviceOf('countNonzero', [x]);
   return compose('countNonzero', () => sum(cast(x, 'bool'), options));
 }
 
 /** The sum over some dims, or over all, of what is not NaN (`torch.nansum`). */
 export function nansum(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('nansum', options, ['dim', 'keepDim']);
+  checkOptions('nansum', options, ['dim'], ['keepDim']);
+  deviceOf('nansum', [x]);
   return compose('nansum', () => sum(where(isnan(x), 0, x), options));
 }
 
 /** The mean over some dims, or over all, of what is not NaN; NaN where nothing is left (`torch.nanmean`). */
 export function nanmean(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('nanmean', options, ['dim', 'keepDim']);
+  checkOptions('nanmean', options, ['dim'], ['keepDim']);
   floats('nanmean', x);
   return compose('nanmean', () => div(nansum(x, options), sum(logicalNot(isnan(x)), options)));
 }
 
-/** @internal A value to be put into a tensor of a dtype: refused where it would lose something on the way. */
-export function fitting(op: string, dtype: DType, value: Operand): Operand {
-  if (isFloating(dtype)) return value;
-  if (typeof value !== 'number') {
-    if (isFloating(value.dtype))
-      throw new DTypeError(
-        `${op}: a ${value.dtype} value does not fit into ${dtype} without loss; convert it with .to('${dtype}')`,
-      );
-    return value;
-  }
-  if (dtype === 'bool') return Number(value !== 0);
-  if (!Number.isInteger(value) || !canHold(dtype, value))
-    throw new DTypeError(
-      `${op}: ${dtype} cannot hold the value ${value}; give a whole number from ${integerRange(dtype)?.[0]} on, or convert with .to('float32')`,
-    );
-  return value;
-}
-
 function bools(op: string, mask: Tensor): void {
   if (mask.dtype !== 'bool')
-    throw new DTypeError(
-      `${op}: the mask must be a bool tensor, got ${mask.dtype ?? describe(mask)}; make one with a comparison`,
-    );
+    throw new DTypeError(`${op}: the mask must be a bool tensor, got ${mask.dtype}; make one with a comparison`);
 }
 
 /**
@@ -101,7 +83,8 @@ function bools(op: string, mask: Tensor): void {
  */
 export function maskedFill(x: Tensor, mask: Tensor, value: Operand): Tensor {
   const op = 'maskedFill';
-  deviceOf(op, [x, mask, value]);
+  deviceOf(op, [x, mask]);
+  deviceOfOperands(op, [x, value]);
   bools(op, mask);
   if (typeof value !== 'number' && value.ndim > 0)
     throw new ShapeError(
@@ -213,7 +196,7 @@ export function unique(x: Tensor): Promise<Tensor>;
 export function unique(x: Tensor, options: UniqueOptions): Promise<UniqueValues>;
 export async function unique(x: Tensor, options?: UniqueOptions): Promise<Tensor | UniqueValues> {
   const op = 'unique';
-  if (options) checkOptions(op, options, ['sorted', 'returnInverse', 'returnCounts']);
+  if (options !== undefined) checkOptions(op, options, [], ['sorted', 'returnInverse', 'returnCounts']);
   const device = deviceOf(op, [x]);
   const { shape, dtype } = x;
   const data = await x.numbers(op);
@@ -232,7 +215,7 @@ export async function unique(x: Tensor, options?: UniqueOptions): Promise<Tensor
     inverse[i] = last;
   }
   const values = tensor(Float64Array.from(found), { dtype, device });
-  if (!options) return values;
+  if (options === undefined) return values;
   return {
     values,
     ...(options.returnInverse ? { inverse: tensor(inverse, { shape, device }) } : {}),

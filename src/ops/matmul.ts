@@ -6,7 +6,7 @@ import { result } from '../ir/expr.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add, cast, mul } from './elementwise.ts';
 import { numberOptions } from './options.ts';
-import { checkTensor, compose, deviceOf, deviceOfAll, produce, taped } from './record.ts';
+import { compose, deviceOf, produce, taped } from './record.ts';
 import { type Drawn, type Samples, sample } from './samples.ts';
 import { expand, reshape, squeeze, sum, transpose, unsqueeze } from './structure.ts';
 
@@ -51,7 +51,7 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
 
 /** The same; a product of float16 is not rounded where float32 is asked for. */
 function multiply(a: Tensor, b: Tensor, asked?: 'float32'): Tensor {
-  deviceOfAll('matmul', [a, b]);
+  deviceOf('matmul', [a, b]);
   if (a.ndim === 0 || b.ndim === 0) throw mismatch('matmul', a, b, 'both need at least one dim; use mul for scalars');
   const k = a.shape[a.ndim - 1]!;
   if (k !== b.shape[Math.max(0, b.ndim - 2)])
@@ -83,7 +83,7 @@ function multiply(a: Tensor, b: Tensor, asked?: 'float32'): Tensor {
 
 /** Batches of matrices, 3-d and of equal batch size (`torch.bmm`). */
 export function bmm(a: Tensor, b: Tensor): Tensor {
-  deviceOfAll('bmm', [a, b]);
+  deviceOf('bmm', [a, b]);
   if (a.ndim !== 3 || b.ndim !== 3 || a.shape[0] !== b.shape[0])
     throw mismatch('bmm', a, b, 'both must have three dims and the same batch size');
   return matmul(a, b);
@@ -91,14 +91,14 @@ export function bmm(a: Tensor, b: Tensor): Tensor {
 
 /** The dot product of two vectors (`torch.dot`). */
 export function dot(a: Tensor, b: Tensor): Tensor {
-  deviceOfAll('dot', [a, b]);
+  deviceOf('dot', [a, b]);
   if (a.ndim !== 1 || b.ndim !== 1) throw mismatch('dot', a, b, 'both must be vectors; use matmul');
   return matmul(a, b);
 }
 
 /** The products of all pairs of two vectors' elements (`torch.outer`). */
 export function outer(a: Tensor, b: Tensor): Tensor {
-  deviceOfAll('outer', [a, b]);
+  deviceOf('outer', [a, b]);
   if (a.ndim !== 1 || b.ndim !== 1) throw mismatch('outer', a, b, 'both must be vectors');
   return compose('outer', () => mul(unsqueeze(a, 1), b));
 }
@@ -110,6 +110,7 @@ export function addmm(
   b: Tensor,
   options: { readonly beta?: number | undefined; readonly alpha?: number | undefined } = {},
 ): Tensor {
+  deviceOf('addmm', [input, a, b]);
   const { beta, alpha } = numberOptions('addmm', options, { beta: 1, alpha: 1 });
   return compose('addmm', () => plus(beta === 1 ? input : mul(input, beta), a, b, alpha));
 }
@@ -124,7 +125,8 @@ function plus(bias: Tensor, a: Tensor, b: Tensor, alpha = 1): Tensor {
 
 /** x @ weight^T + bias, with weight as [out, in] (`F.linear`). */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor {
-  checkTensor('linear', weight);
+  const given = [x, weight, ...(bias === null || bias === undefined ? [] : [bias])];
+  deviceOf('linear', given);
   return compose('linear', () => {
     const matrix = weight.ndim === 1 ? weight : transpose(weight, 0, 1);
     return bias ? plus(bias, x, matrix) : matmul(x, matrix);

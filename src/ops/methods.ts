@@ -2,19 +2,7 @@
 export { add_, assign_, div_, fill_, mul_, sub_, zero_ } from './assign.ts';
 export * from './elementwise.ts';
 export { gather, indexSelect, scatter, scatterAdd } from './gather.ts';
-export {
-  index,
-  indexAdd,
-  indexAdd_,
-  indexCopy,
-  indexCopy_,
-  indexFill,
-  indexFill_,
-  indexPut,
-  indexPut_,
-  take,
-  takeAlongDim,
-} from './indexing.ts';
+export { index, take, takeAlongDim } from './indexing.ts';
 export {
   cholesky,
   det,
@@ -58,6 +46,16 @@ export {
   unflatten,
 } from './movement.ts';
 export { norm } from './norms.ts';
+export {
+  indexAdd,
+  indexAdd_,
+  indexCopy,
+  indexCopy_,
+  indexFill,
+  indexFill_,
+  indexPut,
+  indexPut_,
+} from './puts.ts';
 export {
   amax,
   amin,

@@ -1,6 +1,6 @@
 import type { DType } from '../core/dtype.ts';
 import { DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
-import { checkShape, normalizeDim, normalizeDims, type Shape, showShape, sizeOf } from '../core/shape.ts';
+import { checkShape, checkSizes, normalizeDim, normalizeDims, type Shape, showShape, sizeOf } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
 import { add, select as choose, type Expr, index, le, load, loadAt, lt, sub, uniform } from '../ir/expr.ts';
 import type { GradientRule } from '../tensor/tape.ts';
@@ -10,6 +10,7 @@ import {
   compose,
   describe,
   deviceOf,
+  deviceOfAll,
   produce,
   reading,
   readingAt,
@@ -31,7 +32,12 @@ export function checkWhole(op: string, name: string, value: unknown, least: numb
     );
 }
 
-const listOf = (value: number | readonly number[]): readonly number[] => (typeof value === 'number' ? [value] : value);
+/** One number or several as an array; a ShapeError for anything else. */
+function listOf(op: string, value: number | readonly number[]): readonly number[] {
+  if (typeof value === 'number') return [value];
+  checkSizes(op, value);
+  return value;
+}
 
 /** The elements at other coordinates of the same shape. */
 function rearranged(
@@ -63,7 +69,7 @@ function rearranged(
  */
 export function flip(x: Tensor, dims: number | readonly number[]): Tensor {
   deviceOf('flip', [x]);
-  const list = listOf(dims);
+  const list = listOf('flip', dims);
   const flipped = list.length === 0 ? [] : normalizeDims('flip', list, x.ndim);
   if (flipped.length === 0) return compose('flip', () => contiguous(x));
   const ends: number[] = [];
@@ -75,12 +81,14 @@ export function flip(x: Tensor, dims: number | readonly number[]): Tensor {
 
 /** `flip` of dim 1, the columns (`torch.fliplr`); at least two dims. */
 export function fliplr(x: Tensor): Tensor {
+  deviceOf('fliplr', [x]);
   if (x.ndim < 2) throw new ShapeError(`fliplr: ${showShape(x.shape)} has no dim 1; use flip([0])`);
   return compose('fliplr', () => flip(x, [1]));
 }
 
 /** `flip` of dim 0, the rows (`torch.flipud`); at least one dim. */
 export function flipud(x: Tensor): Tensor {
+  deviceOf('flipud', [x]);
   if (x.ndim < 1) throw new ShapeError('flipud: a scalar has no dims to flip; use reshape([1]) first');
   return compose('flipud', () => flip(x, [0]));
 }
@@ -94,6 +102,7 @@ export function flipud(x: Tensor): Tensor {
 export function rot90(x: Tensor, k = 1, dims: readonly [number, number] = [0, 1]): Tensor {
   deviceOf('rot90', [x]);
   checkWhole('rot90', 'k', k);
+  checkSizes('rot90', dims);
   const plane = dims.map((d) => normalizeDim('rot90', d, x.ndim));
   const [a, b] = plane as [number, number];
   if (plane.length !== 2 || a === b || x.ndim < 2)
@@ -124,14 +133,14 @@ export function rot90(x: Tensor, k = 1, dims: readonly [number, number] = [0, 1]
  */
 export function roll(x: Tensor, shifts: number | readonly number[], dims?: number | readonly number[]): Tensor {
   deviceOf('roll', [x]);
-  const by = listOf(shifts);
+  const by = listOf('roll', shifts);
   for (const shift of by) checkWhole('roll', 'a shift', shift);
   if (dims === undefined) {
     if (by.length !== 1)
       throw new ShapeError(`roll: shifts ${showShape(by)} without dims; give one dim for each, or a single shift`);
     return compose('roll', () => reshape(roll(flatten(x), by, [0]), x.shape));
   }
-  const list = listOf(dims).map((d) => normalizeDim('roll', d, x.ndim));
+  const list = listOf('roll', dims).map((d) => normalizeDim('roll', d, x.ndim));
   if (list.length !== by.length)
     throw new ShapeError(
       `roll: ${by.length} shifts ${showShape(by)} for ${list.length} dims ${showShape(list)}; give one for each`,
@@ -216,9 +225,10 @@ export function repeatInterleave(x: Tensor, repeats: number, options: RepeatInte
   deviceOf('repeatInterleave', [x]);
   checkOptions('repeatInterleave', options, ['dim']);
   checkWhole('repeatInterleave', 'repeats', repeats, 0);
-  const d = normalizeDim('repeatInterleave', options.dim ?? 0, x.ndim);
+  const { dim } = options;
+  const d = normalizeDim('repeatInterleave', dim === undefined ? 0 : dim, x.ndim);
   return compose('repeatInterleave', () => {
-    const source = options.dim === undefined ? flatten(x) : x.ndim === 0 ? unsqueeze(x, 0) : x;
+    const source = dim === undefined ? flatten(x) : x.ndim === 0 ? unsqueeze(x, 0) : x;
     const wide = source.shape.flatMap((n, i) => (i === d ? [n, repeats] : [n]));
     const to = source.shape.map((n, i) => (i === d ? n * repeats : n));
     return copied(x, reshape(expand(unsqueeze(source, d + 1), wide), to));
@@ -344,9 +354,9 @@ export function meshgrid(tensors: readonly Tensor[], options: MeshgridOptions = 
   const { indexing = 'ij' } = options;
   if (indexing !== 'ij' && indexing !== 'xy')
     throw new UnsupportedError(`meshgrid: indexing is ${describe(indexing)}; use 'ij' or 'xy'`);
+  if (tensors?.length !== 0) deviceOfAll('meshgrid', tensors);
   const [first] = tensors;
   if (!first) throw new UnsupportedError('meshgrid: the list is empty; give at least one tensor');
-  deviceOf('meshgrid', tensors);
   for (const t of tensors) {
     if (t.ndim > 1) throw new ShapeError(`meshgrid: takes vectors, got ${showShape(t.shape)}; flatten it first`);
     if (t.dtype !== first.dtype)

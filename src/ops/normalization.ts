@@ -1,8 +1,8 @@
-import { ShapeError } from '../core/errors.ts';
-import { type Shape, sameShape, showShape } from '../core/shape.ts';
+import { ShapeError, UnsupportedError } from '../core/errors.ts';
+import { checkSizes, type Shape, sameShape, showShape } from '../core/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add, mul, rsqrt, square, sub } from './elementwise.ts';
-import { checkOptions, compose, deviceOf } from './record.ts';
+import { checkOptions, compose, describe, deviceOf } from './record.ts';
 import { floats, mean } from './reductions.ts';
 import { type Samples, sample } from './samples.ts';
 import { inFloat32 } from './structure.ts';
@@ -31,9 +31,13 @@ export interface LayerNormOptions {
 export function layerNorm(x: Tensor, normalizedShape: number | Shape, options: LayerNormOptions = {}): Tensor {
   checkOptions('layerNorm', options, ['weight', 'bias', 'eps']);
   const { weight, bias, eps = 1e-5 } = options;
-  deviceOf('layerNorm', [x, ...[weight, bias].filter((t) => t != null)]);
-  floats('layerNorm', x);
+  const given = [x, ...[weight, bias].filter((t) => t !== null && t !== undefined)];
+  deviceOf('layerNorm', given);
+  for (const t of given) floats('layerNorm', t);
+  if (typeof eps !== 'number' || !(eps >= 0))
+    throw new UnsupportedError(`layerNorm: eps is ${describe(eps)}, but it must be a number of at least 0`);
   const shape = typeof normalizedShape === 'number' ? [normalizedShape] : normalizedShape;
+  checkSizes('layerNorm', shape);
   if (shape.length === 0 || !sameShape(shape, x.shape.slice(-shape.length)))
     throw new ShapeError(
       `layerNorm: the normalized shape ${showShape(shape)} must be that of the last dims of ${showShape(x.shape)}`,
@@ -43,7 +47,6 @@ export function layerNorm(x: Tensor, normalizedShape: number | Shape, options: L
       throw new ShapeError(
         `layerNorm: ${name} of shape ${showShape(t.shape)} must have the normalized shape ${showShape(shape)}`,
       );
-  const given = [x, ...[weight, bias].filter((t) => t != null)];
   return compose('layerNorm', () =>
     inFloat32('layerNorm', given, (y, ...affine) => {
       const over = { dim: shape.map((_, i) => i - shape.length), keepDim: true };

@@ -1,5 +1,5 @@
 import { DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
-import { normalizeDim, normalizeDims, showShape } from '../core/shape.ts';
+import { checkSizes, normalizeDim, normalizeDims, showShape } from '../core/shape.ts';
 import { type GradientRule, withGrad } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { zeros } from './creation.ts';
@@ -44,7 +44,6 @@ export interface LinalgNormOptions extends ReduceOptions {
 
 /** The p-norm over some dims. */
 function ofVectors(op: string, x: Tensor, p: number, dims: readonly number[], keepDim = false): Tensor {
-  floats(op, x);
   if (typeof p !== 'number' || Number.isNaN(p))
     throw new DTypeError(`${op}: the order of a norm is a number or Infinity, got ${describe(p)}`);
   if (p < 0 || p === Number.POSITIVE_INFINITY) notEmpty(op, x, dims);
@@ -96,7 +95,8 @@ function slope(p: number, dims: readonly number[]): GradientRule {
  * ```
  */
 export function norm(x: Tensor, options: NormOptions = {}): Tensor {
-  checkOptions('norm', options, ['p', 'dim', 'keepDim']);
+  checkOptions('norm', options, ['p', 'dim'], ['keepDim']);
+  floats('norm', x);
   const { p = 2, dim, keepDim } = options;
   return ofVectors('norm', x, p === 'fro' ? 2 : p, normalizeDims('norm', dim, x.ndim), keepDim);
 }
@@ -108,7 +108,8 @@ export function norm(x: Tensor, options: NormOptions = {}): Tensor {
  * @throws ShapeError for Infinity and negative orders of no elements.
  */
 export function vectorNorm(x: Tensor, options: VectorNormOptions = {}): Tensor {
-  checkOptions('linalg.vectorNorm', options, ['ord', 'dim', 'keepDim']);
+  checkOptions('linalg.vectorNorm', options, ['ord', 'dim'], ['keepDim']);
+  floats('linalg.vectorNorm', x);
   const { ord = 2, dim, keepDim } = options;
   return ofVectors('linalg.vectorNorm', x, ord, normalizeDims('linalg.vectorNorm', dim, x.ndim), keepDim);
 }
@@ -117,16 +118,20 @@ function ofMatrices(
   op: string,
   A: Tensor,
   ord: MatrixNormOrder,
-  [row, column]: readonly [number, number],
+  pair: readonly [number, number],
   keepDim = false,
 ): Tensor {
-  floats(op, A);
-  const dims = [normalizeDim(op, row, A.ndim), normalizeDim(op, column, A.ndim)] as const;
-  if (A.ndim < 2 || dims[0] === dims[1])
+  checkSizes(op, pair);
+  const dims = pair.map((d) => normalizeDim(op, d, A.ndim)) as [number, number];
+  if (A.ndim < 2 || dims.length !== 2 || dims[0] === dims[1])
     throw new ShapeError(
-      `${op}: dims ${showShape([row, column])} of ${showShape(A.shape)} must be two different ones, of rows and of columns`,
+      `${op}: dims ${showShape(pair)} of ${showShape(A.shape)} must be two different ones, of rows and of columns`,
     );
   if (ord === 'fro') return ofVectors(op, A, 2, dims, keepDim);
+  if (ord !== 'nuc' && (typeof ord !== 'number' || ![1, 2, Number.POSITIVE_INFINITY].includes(Math.abs(ord))))
+    throw new UnsupportedError(
+      `${op}: no norm ${describe(ord)} of matrices; use 'fro', 'nuc', 1, -1, 2, -2, Infinity or -Infinity`,
+    );
   if (ord === 'nuc' || Math.abs(ord) === 2)
     return compose(op, () => {
       const values = svdvals(movedim(A, dims, [-2, -1]));
@@ -135,10 +140,6 @@ function ofMatrices(
       const out = ord === 'nuc' ? sum(values, last) : ord === 2 ? amax(values, last) : amin(values, last);
       return keepDim ? reshape(out, keptShape(A.shape, dims)) : out;
     });
-  if (Math.abs(ord) !== 1 && Math.abs(ord) !== Number.POSITIVE_INFINITY)
-    throw new UnsupportedError(
-      `${op}: no norm ${describe(ord)} of matrices; use 'fro', 'nuc', 1, -1, 2, -2, Infinity or -Infinity`,
-    );
   const [added, compared] = Math.abs(ord) === 1 ? dims : [dims[1], dims[0]];
   notEmpty(op, A, [compared]);
   return compose(op, () => {
@@ -156,8 +157,10 @@ function ofMatrices(
  * @throws ShapeError when the dims are not two.
  */
 export function matrixNorm(A: Tensor, options: MatrixNormOptions = {}): Tensor {
-  checkOptions('linalg.matrixNorm', options, ['ord', 'dim', 'keepDim']);
-  return ofMatrices('linalg.matrixNorm', A, options.ord ?? 'fro', options.dim ?? [-2, -1], options.keepDim);
+  checkOptions('linalg.matrixNorm', options, ['ord', 'dim'], ['keepDim']);
+  floats('linalg.matrixNorm', A);
+  const { ord = 'fro', dim = [-2, -1], keepDim } = options;
+  return ofMatrices('linalg.matrixNorm', A, ord, dim, keepDim);
 }
 
 /**
@@ -172,11 +175,13 @@ export function matrixNorm(A: Tensor, options: MatrixNormOptions = {}): Tensor {
  */
 export function linalgNorm(A: Tensor, options: LinalgNormOptions = {}): Tensor {
   const op = 'linalg.norm';
-  checkOptions(op, options, ['ord', 'dim', 'keepDim']);
+  checkOptions(op, options, ['ord', 'dim'], ['keepDim']);
+  floats(op, A);
   const { ord, dim, keepDim } = options;
   const named = typeof dim === 'number' ? [dim] : dim;
   if (ord === undefined) return ofVectors(op, A, 2, normalizeDims(op, named, A.ndim), keepDim);
   const dims = named ?? A.shape.map((_, d) => d);
+  checkSizes(op, dims);
   const [first, second] = dims;
   if (dims.length === 1 && typeof ord === 'number')
     return ofVectors(op, A, ord, normalizeDims(op, dims, A.ndim), keepDim);

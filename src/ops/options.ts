@@ -1,6 +1,7 @@
+import { type DType, integerRange, isFloating } from '../core/dtype.ts';
 import { DTypeError } from '../core/errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { checkOptions, describe, type Recorded } from './record.ts';
+import { checkOptions, describe, type Operand, type Recorded } from './record.ts';
 
 /** An op with options: it calls recorded ops, from which its tests are generated. */
 export interface Wrapping {
@@ -33,4 +34,26 @@ export function numberOptions<K extends string>(
     out[name] = value;
   }
   return out;
+}
+
+/** A number to be put into a tensor of a dtype: refused where it would lose something on the way. */
+export function fittingNumber(op: string, dtype: DType, value: number): number {
+  if (isFloating(dtype)) return value;
+  if (dtype === 'bool') return Number(value !== 0);
+  const [least, most] = integerRange(dtype)!;
+  if (!Number.isInteger(value) || value < least || value > most)
+    throw new DTypeError(
+      `${op}: ${dtype} cannot hold the value ${value}; give a whole number from ${least} to ${most}, or convert with .to('float32')`,
+    );
+  return value;
+}
+
+/** As `fittingNumber`, for a number or a tensor. */
+export function fitting(op: string, dtype: DType, value: Operand): Operand {
+  if (typeof value === 'number') return fittingNumber(op, dtype, value);
+  if (isFloating(value.dtype) && !isFloating(dtype))
+    throw new DTypeError(
+      `${op}: a ${value.dtype} value does not fit into ${dtype} without loss; convert it with .to('${dtype}')`,
+    );
+  return value;
 }

@@ -3,7 +3,7 @@ import { formatElements, type PrintOptions, type PrintSettings, withSuffixes } f
 import { contiguousView, showShape, type View } from '../core/shape.ts';
 import { currentDevice } from '../tensor/device.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { checkOptions, describe } from './record.ts';
+import { checkOptions, checkTensor, describe } from './record.ts';
 
 const DEFAULTS: PrintSettings = { precision: 4, threshold: 1000, edgeItems: 3, lineWidth: 80, sciMode: null };
 let settings = DEFAULTS;
@@ -79,6 +79,7 @@ export function showKnown(x: Tensor): string | null {
  * ```
  */
 export async function format(x: Tensor, options: PrintOptions = {}): Promise<string> {
+  checkTensor('format', x);
   const how = merged('format', options);
   const data = await x.numbers('format');
   return printed(x, contiguousView(x.shape), (place) => data[place]!, how);

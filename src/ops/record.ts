@@ -1,4 +1,4 @@
-import { checkFlag, checkFunction, checkOptions, describe } from '../core/check.ts';
+import { checkFunction, checkOptions, describe } from '../core/check.ts';
 import { computed, type DType, isFloating, promote, promoteScalar } from '../core/dtype.ts';
 import { DeviceError, DTypeError, UnsupportedError } from '../core/errors.ts';
 import {
@@ -45,14 +45,11 @@ export interface Gradient {
 const savesInput = (saves: Saves, i: number): boolean =>
   typeof saves === 'string' ? saves === 'inputs' || saves === 'both' : saves.includes(i);
 
-/** Checks what an op was given and finds its device. */
-export function deviceOf(op: string, inputs: readonly Operand[]): Device {
+/** The device of tensors that were checked; they share one. Its queue is flushed where it is long. */
+function commonDevice(op: string, inputs: readonly Operand[]): Device {
   let device: Device | null = null;
   for (const x of inputs) {
     if (typeof x === 'number') continue;
-    if (!(x instanceof Tensor))
-      throw new UnsupportedError(`${op}: expected a tensor or a number, got ${describe(x)}; make one with tensor()`);
-    x.alive(op);
     if (device && x.device !== device)
       throw new DeviceError(
         `${op}: the tensors are on two devices, ${device.name} and ${x.device.name}; move one with .to(device)`,
@@ -64,6 +61,23 @@ export function deviceOf(op: string, inputs: readonly Operand[]): Device {
   return device;
 }
 
+/** Checks the tensors that an op was given, at least one, and finds their device. */
+export function deviceOf(op: string, inputs: readonly Tensor[]): Device {
+  for (const x of inputs) checkTensor(op, x);
+  return commonDevice(op, inputs);
+}
+
+/** As `deviceOf`, where numbers may stand for tensors. */
+export function deviceOfOperands(op: string, inputs: readonly Operand[]): Device {
+  for (const x of inputs) {
+    if (typeof x === 'number') continue;
+    if (!(x instanceof Tensor))
+      throw new UnsupportedError(`${op}: expected a tensor or a number, got ${describe(x)}; make one with tensor()`);
+    x.alive(op);
+  }
+  return commonDevice(op, inputs);
+}
+
 /** @internal Throws unless it is a tensor that can be used. */
 export function checkTensor(op: string, x: unknown): asserts x is Tensor {
   if (!(x instanceof Tensor))
@@ -71,11 +85,10 @@ export function checkTensor(op: string, x: unknown): asserts x is Tensor {
   x.alive(op);
 }
 
-/** @internal As `deviceOf`, for what takes a list of tensors and no numbers. */
+/** @internal As `deviceOf`, for what takes an array of tensors. */
 export function deviceOfAll(op: string, tensors: readonly Tensor[]): Device {
   if (!Array.isArray(tensors))
     throw new UnsupportedError(`${op}: expected an array of tensors, got ${describe(tensors)}; put them in [ ]`);
-  for (const x of tensors) checkTensor(op, x);
   return deviceOf(op, tensors);
 }
 
@@ -273,7 +286,7 @@ export function elementwise<F extends Recorded>(op: string, record: Elementwise)
   const call = (...operands: Operand[]): Tensor => {
     // A missing operand is as good as undefined, and refused as such.
     while (operands.length < record.lower.length) operands.push(undefined as unknown as Operand);
-    const device = deviceOf(op, operands);
+    const device = deviceOfOperands(op, operands);
     const { template: t, dtype } = structure(record.type(op, operands), operands);
     let shape: Shape = [];
     for (const x of operands) if (typeof x !== 'number') shape = broadcastShapes(op, shape, x.shape);
@@ -327,4 +340,4 @@ export function resolveShape(op: string, size: number, wanted: Shape): Shape {
 }
 
 export type { GradientContext };
-export { checkFlag, checkFunction, checkOptions, contiguousView, describe };
+export { checkFunction, checkOptions, contiguousView, describe };

@@ -30,14 +30,15 @@ const countOf = (x: Tensor, dims: readonly number[]): number => dims.reduce((n, 
 
 /** The mean over some dims, or over all (`torch.mean`). NaN over no elements. */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('mean', options, ['dim', 'keepDim']);
+  checkOptions('mean', options, ['dim'], ['keepDim']);
   floats('mean', x);
   const dims = normalizeDims('mean', options.dim, x.ndim);
   return compose('mean', () => inFloat32('mean', [x], (y) => div(sum(y, { ...options, dim: dims }), countOf(x, dims))));
 }
 
 function extremum(op: 'amax' | 'amin', x: Tensor, options: ReduceOptions): Tensor {
-  checkOptions(op, options, ['dim', 'keepDim']);
+  checkOptions(op, options, ['dim'], ['keepDim']);
+  checkTensor(op, x);
   const dims = normalizeDims(op, options.dim, x.ndim);
   notEmpty(op, x, dims);
   const from = x.shape;
@@ -74,7 +75,8 @@ export interface Extrema {
  * @throws ShapeError when there is nothing along the reduced dims.
  */
 export function aminmax(x: Tensor, options: ReduceOptions = {}): Extrema {
-  checkOptions('aminmax', options, ['dim', 'keepDim']);
+  checkOptions('aminmax', options, ['dim'], ['keepDim']);
+  checkTensor('aminmax', x);
   notEmpty('aminmax', x, normalizeDims('aminmax', options.dim, x.ndim));
   return compose('aminmax', () => ({ min: amin(x, options), max: amax(x, options) }));
 }
@@ -88,7 +90,7 @@ export interface ArgOptions {
 
 /** The first place of the extremum, as two reductions: the value, and the least index that has it (NaN counts as extreme). */
 function argExtremum(op: 'argmax' | 'argmin', x: Tensor, options: ArgOptions): Tensor {
-  checkOptions(op, options, ['dim', 'keepDim']);
+  checkOptions(op, options, ['dim'], ['keepDim']);
   const device = deviceOf(op, [x]);
   if (options.dim === undefined && x.ndim !== 1) {
     const flat = compose(op, () => argExtremum(op, reshape(x, [-1]), {}));
@@ -146,7 +148,7 @@ export interface DimOptions {
 }
 
 function pick(op: 'max' | 'min', x: Tensor, options: DimOptions): ValuesIndices {
-  checkOptions(op, options, ['dim', 'keepDim']);
+  checkOptions(op, options, ['dim'], ['keepDim']);
   const { dim, keepDim = false } = options;
   const d = normalizeDim(op, dim, x.ndim);
   return compose(op, () => {
@@ -163,6 +165,7 @@ export function max(x: Tensor): Tensor;
 /** The largest elements along a dim and their indices; the gradient goes to the returned index. */
 export function max(x: Tensor, options: DimOptions): ValuesIndices;
 export function max(x: Tensor, options?: DimOptions): Tensor | ValuesIndices {
+  checkTensor('max', x);
   return options !== undefined ? pick('max', x, options) : compose('max', () => amax(x));
 }
 
@@ -171,6 +174,7 @@ export function min(x: Tensor): Tensor;
 /** The smallest elements along a dim and their indices; the gradient goes to the returned index. */
 export function min(x: Tensor, options: DimOptions): ValuesIndices;
 export function min(x: Tensor, options?: DimOptions): Tensor | ValuesIndices {
+  checkTensor('min', x);
   return options !== undefined ? pick('min', x, options) : compose('min', () => amin(x));
 }
 
@@ -182,7 +186,7 @@ export interface VarianceOptions extends ReduceOptions {
 
 /** The variance over some dims, or over all, from the squared deviations (`torch.var`). */
 export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
-  checkOptions('var', options, ['dim', 'keepDim', 'correction']);
+  checkOptions('var', options, ['dim', 'correction'], ['keepDim']);
   floats('var', x);
   const dims = normalizeDims('var', options.dim, x.ndim);
   const { correction = 1 } = options;
@@ -199,14 +203,14 @@ export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
 
 /** The standard deviation: the root of `variance` (`torch.std`). */
 export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
-  checkOptions('std', options, ['dim', 'keepDim', 'correction']);
+  checkOptions('std', options, ['dim', 'correction'], ['keepDim']);
   floats('std', x);
   return compose('std', () => inFloat32('std', [x], (y) => sqrt(variance(y, options))));
 }
 
 /** log(sum(exp(x))) over some dims without overflow (`torch.logsumexp`); -Infinity over rows of -Infinity. */
 export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('logsumexp', options, ['dim', 'keepDim']);
+  checkOptions('logsumexp', options, ['dim'], ['keepDim']);
   floats('logsumexp', x);
   const dims = normalizeDims('logsumexp', options.dim, x.ndim);
   // The gradient is an exponential of the result, which has to be exact for that.

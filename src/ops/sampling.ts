@@ -10,17 +10,7 @@ import { add, cast, div, ge, gt, isfinite, log, logicalAnd, maximum, neg } from 
 import { gather } from './gather.ts';
 import { all } from './masks.ts';
 import { randomBits } from './random.ts';
-import {
-  checkFlag,
-  checkOptions,
-  compose,
-  currentOp,
-  describe,
-  deviceOf,
-  produce,
-  reading,
-  readingAt,
-} from './record.ts';
+import { checkOptions, compose, currentOp, describe, deviceOf, produce, reading, readingAt } from './record.ts';
 import { argmax } from './reductions.ts';
 import { argsort, topk } from './sorting.ts';
 import { expand, reshape, unsqueeze } from './structure.ts';
@@ -80,8 +70,7 @@ function sound(places: Tensor, ok: Tensor): Tensor {
  * ```
  */
 export function multinomial(weights: Tensor, count: number, options: MultinomialOptions = {}): Tensor {
-  checkOptions('multinomial', options, ['replacement']);
-  checkFlag('multinomial', 'replacement', options.replacement);
+  checkOptions('multinomial', options, [], ['replacement']);
   const device = deviceOf('multinomial', [weights]);
   const { shape, ndim, dtype } = weights;
   if (!isFloating(dtype))

@@ -166,7 +166,7 @@ export function cummin(x: Tensor, dim: number): ValuesIndices {
  * exact where elements are 0.
  */
 export function prod(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('prod', options, ['dim', 'keepDim']);
+  checkOptions('prod', options, ['dim'], ['keepDim']);
   deviceOf('prod', [x]);
   const dims = normalizeDims('prod', options.dim, x.ndim);
   const from = x.shape;

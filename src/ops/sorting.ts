@@ -20,7 +20,7 @@ import {
 import { withGrad } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { gather } from './gather.ts';
-import { checkOptions, compose, deviceOf, produce } from './record.ts';
+import { checkOptions, compose, describe, deviceOf, produce } from './record.ts';
 import type { ValuesIndices } from './reductions.ts';
 import { type Drawn, type Samples, sample } from './samples.ts';
 import { movedim, reshape, slice } from './structure.ts';
@@ -48,7 +48,13 @@ export interface SortOptions {
   readonly stable?: boolean | undefined;
 }
 
-const OPTIONS = ['dim', 'descending', 'stable'];
+/** What `sort` and `argsort` are given, checked. */
+function ordering(op: string, x: Tensor, options: SortOptions): { d: number; descending: boolean } {
+  checkOptions(op, options, ['dim'], ['descending', 'stable']);
+  deviceOf(op, [x]);
+  const { dim = -1, descending = false } = options;
+  return { d: normalizeDim(op, dim, x.ndim), descending };
+}
 
 function placesInOrder(op: string, x: Tensor, d: number, descending: boolean): Tensor {
   const device = deviceOf(op, [x]);
@@ -78,9 +84,8 @@ function placesInOrder(op: string, x: Tensor, d: number, descending: boolean): T
  * counts as the largest.
  */
 export function argsort(x: Tensor, options: SortOptions = {}): Tensor {
-  checkOptions('argsort', options, OPTIONS);
-  const d = normalizeDim('argsort', options.dim ?? -1, x.ndim);
-  return placesInOrder('argsort', x, d, options.descending ?? false);
+  const { d, descending } = ordering('argsort', x, options);
+  return placesInOrder('argsort', x, d, descending);
 }
 
 /**
@@ -94,10 +99,9 @@ export function argsort(x: Tensor, options: SortOptions = {}): Tensor {
  * ```
  */
 export function sort(x: Tensor, options: SortOptions = {}): ValuesIndices {
-  checkOptions('sort', options, OPTIONS);
-  const d = normalizeDim('sort', options.dim ?? -1, x.ndim);
+  const { d, descending } = ordering('sort', x, options);
   return compose('sort', () => {
-    const indices = placesInOrder('sort', x, d, options.descending ?? false);
+    const indices = placesInOrder('sort', x, d, descending);
     return { values: gather(x, d, indices), indices };
   });
 }
@@ -119,16 +123,17 @@ export interface TopkOptions {
  * @throws ShapeError when the dim has fewer than k elements.
  */
 export function topk(x: Tensor, k: number, options: TopkOptions = {}): ValuesIndices {
-  checkOptions('topk', options, ['dim', 'largest', 'sorted']);
+  checkOptions('topk', options, ['dim'], ['largest', 'sorted']);
   deviceOf('topk', [x]);
-  const d = normalizeDim('topk', options.dim ?? -1, x.ndim);
+  const { dim = -1, largest = true } = options;
+  const d = normalizeDim('topk', dim, x.ndim);
   const n = x.shape[d] ?? 1;
   if (!Number.isInteger(k) || k < 0 || k > n)
     throw new ShapeError(
-      `topk: k = ${k} of dim ${d} of ${showShape(x.shape)}, which has ${n} elements; use a whole number from 0 to ${n}`,
+      `topk: k is ${describe(k)} of dim ${d} of ${showShape(x.shape)}, which has ${n} elements; use a whole number from 0 to ${n}`,
     );
   return compose('topk', () => {
-    const all = placesInOrder('topk', x, d, options.largest ?? true);
+    const all = placesInOrder('topk', x, d, largest);
     const indices = x.ndim === 0 ? all : slice(all, d, 0, k);
     return { values: gather(x, d, indices), indices };
   });

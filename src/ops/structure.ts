@@ -93,6 +93,7 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
 
 /** Two dims swapped (`torch.transpose`). A view. */
 export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
+  checkTensor('transpose', x);
   const a = normalizeDim('transpose', dim0, x.ndim);
   const b = normalizeDim('transpose', dim1, x.ndim);
   if (x.ndim === 0) return reshape(x, []);
@@ -104,6 +105,7 @@ export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
 
 /** A matrix transposed; 1-d tensors are returned as they are (`torch.t`). */
 export function t(x: Tensor): Tensor {
+  checkTensor('t', x);
   if (x.ndim > 2)
     throw new ShapeError(`t: expects at most 2 dims, got ${showShape(x.shape)}; use transpose(dim0, dim1)`);
   return x.ndim === 2 ? transpose(x, 0, 1) : reshape(x, x.shape);
@@ -126,23 +128,26 @@ export function expand(x: Tensor, shape: Shape): Tensor {
 
 /** `expand` to the shape of another tensor. */
 export function expandAs(x: Tensor, other: Tensor): Tensor {
-  checkTensor('expandAs', other);
+  deviceOf('expandAs', [x, other]);
   return expand(x, other.shape);
 }
 
 /** `expand`, with shapes that broadcast (`torch.broadcast_to`). */
 export function broadcastTo(x: Tensor, shape: Shape): Tensor {
+  checkTensor('broadcastTo', x);
   return expand(x, shape);
 }
 
 /** A new dim of size 1 before the given place (`torch.unsqueeze`). A view. */
 export function unsqueeze(x: Tensor, dim: number): Tensor {
+  checkTensor('unsqueeze', x);
   const d = normalizeDim('unsqueeze', dim, x.ndim + 1);
   return reshape(x, [...x.shape.slice(0, d), 1, ...x.shape.slice(d)]);
 }
 
 /** Without its dims of size 1, or without those of the given dims that are (`torch.squeeze`). A view. */
 export function squeeze(x: Tensor, dim?: number | readonly number[]): Tensor {
+  checkTensor('squeeze', x);
   const dims = new Set(normalizeDims('squeeze', dim, x.ndim));
   return reshape(
     x,
@@ -152,6 +157,7 @@ export function squeeze(x: Tensor, dim?: number | readonly number[]): Tensor {
 
 /** Dims `startDim` to `endDim` merged into one (`torch.flatten`). */
 export function flatten(x: Tensor, startDim = 0, endDim = -1): Tensor {
+  checkTensor('flatten', x);
   if (x.ndim === 0) return reshape(x, [1]);
   const from = normalizeDim('flatten', startDim, x.ndim);
   const to = normalizeDim('flatten', endDim, x.ndim);
@@ -166,6 +172,7 @@ export function movedim(
   source: number | readonly number[],
   destination: number | readonly number[],
 ): Tensor {
+  checkTensor('movedim', x);
   const list = (dims: number | readonly number[]): number[] => {
     const all = typeof dims === 'number' ? [dims] : dims;
     checkSizes('movedim', all);
@@ -216,6 +223,7 @@ export function slice(x: Tensor, dim: number, start = 0, end: number = Number.PO
 
 /** `length` elements of a dim from `start` on (`torch.narrow`). A view. */
 export function narrow(x: Tensor, dim: number, start: number, length: number): Tensor {
+  checkTensor('narrow', x);
   const d = normalizeDim('narrow', dim, x.ndim);
   const from = start < 0 ? start + x.shape[d]! : start;
   if (!Number.isInteger(from) || !Number.isInteger(length) || from < 0 || length < 0 || from + length > x.shape[d]!)
@@ -227,6 +235,7 @@ export function narrow(x: Tensor, dim: number, start: number, length: number): T
 
 /** One place of a dim, which is dropped (`torch.select`). A view. */
 export function select(x: Tensor, dim: number, place: number): Tensor {
+  checkTensor('select', x);
   const d = normalizeDim('select', dim, x.ndim);
   const n = x.shape[d] ?? 0;
   if (!Number.isInteger(place) || place < -n || place >= n)
@@ -284,6 +293,7 @@ export function undiagonal(g: Tensor, shape: Shape, offset: number, a: number, b
 
 /** The tensors along a dim, without it (`torch.unbind`). */
 export function unbind(x: Tensor, dim = 0): Tensor[] {
+  checkTensor('unbind', x);
   const d = normalizeDim('unbind', dim, x.ndim);
   if (x.ndim === 0) throw new IndexError('unbind: a scalar has no dims; use reshape([1]) first');
   return Array.from({ length: x.shape[d] ?? 0 }, (_, i) => select(x, d, i));
@@ -291,6 +301,7 @@ export function unbind(x: Tensor, dim = 0): Tensor[] {
 
 /** Pieces of the given size, or sizes, along a dim (`torch.split`). Views. */
 export function split(x: Tensor, size: number | readonly number[], dim = 0): Tensor[] {
+  checkTensor('split', x);
   const d = normalizeDim('split', dim, x.ndim);
   const n = x.shape[d] ?? 0;
   if (typeof size === 'number' && !(Number.isInteger(size) && size > 0))
@@ -314,6 +325,7 @@ export function split(x: Tensor, size: number | readonly number[], dim = 0): Ten
 
 /** At most `chunks` pieces of equal size, but for the last (`torch.chunk`). Views. */
 export function chunk(x: Tensor, chunks: number, dim = 0): Tensor[] {
+  checkTensor('chunk', x);
   if (!Number.isInteger(chunks) || chunks < 1) throw new ShapeError(`chunk: ${chunks} chunks asked for; at least 1`);
   const d = normalizeDim('chunk', dim, x.ndim);
   return split(x, Math.max(1, Math.ceil((x.shape[d] ?? 0) / chunks)), d);
@@ -419,7 +431,8 @@ export const counted = (op: string, x: Tensor): Tensor =>
  * ```
  */
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('sum', options, ['dim', 'keepDim']);
+  checkOptions('sum', options, ['dim'], ['keepDim']);
+  checkTensor('sum', x);
   const dims = normalizeDims('sum', options.dim, x.ndim);
   const source = counted('sum', x);
   const out = reduceDims('sum', 'sum', source, dims);

@@ -1,10 +1,11 @@
-import { ShapeError, UnsupportedError } from '../core/errors.ts';
-import { normalizeDim, type Shape, showShape } from '../core/shape.ts';
+import { DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
+import { checkSizes, normalizeDim, type Shape, showShape } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
 import { and, select as choose, constant, div, type Expr, index, loadAt, lt, mul, sub, uniform } from '../ir/expr.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { cat } from './joins.ts';
 import { checkWhole, flip } from './movement.ts';
+import { fittingNumber } from './options.ts';
 import { checkOptions, compose, describe, deviceOf, produce, readingAt, taped, viewed } from './record.ts';
 import { type Samples, sample } from './samples.ts';
 import { contiguous, coordinates, expand, reshape, slice } from './structure.ts';
@@ -92,7 +93,10 @@ export interface PadOptions {
 export function pad(x: Tensor, padding: readonly number[], options: PadOptions = {}): Tensor {
   deviceOf('pad', [x]);
   checkOptions('pad', options, ['mode', 'value']);
+  checkSizes('pad', padding);
   const { mode = 'constant', value = 0 } = options;
+  if (typeof value !== 'number')
+    throw new DTypeError(`pad: option value is a number, got ${describe(value)}; leave it out for 0`);
   if (!Object.hasOwn(LIMITS, mode))
     throw new UnsupportedError(`pad: mode is ${describe(mode)}; use 'constant', 'reflect', 'replicate' or 'circular'`);
   const limit = LIMITS[mode];
@@ -123,7 +127,7 @@ export function pad(x: Tensor, padding: readonly number[], options: PadOptions =
     const grown = sides.filter(({ first, last }) => first + last > 0);
     let out = x;
     if (mode !== 'constant') for (const side of grown) out = extend(out, side, mode);
-    else if (grown.length > 0) out = surround(x, grown, value);
+    else if (grown.length > 0) out = surround(x, grown, fittingNumber('pad', x.dtype, value));
     for (const { dim, before, after, first, last } of sides)
       if (before < 0 || after < 0) out = slice(out, dim, first - before, out.shape[dim]! - (last - after));
     return out.cell === x.cell ? contiguous(out) : out;
@@ -211,7 +215,7 @@ export const samples = (): Samples => ({
   },
   pad: {
     calls: [
-      sample([[2, 5]], (x) => pad(x, [1, 2], { value: 1.5 })),
+      sample([[2, 5]], (x) => pad(x, [1, 2], { value: 2 })),
       sample([[2, 3, 4]], (x) => pad(x, [2, -1, 0, 1, -1, 2])),
       sample([{ shape: [2, 3], dtype: 'int32' }], (x) => pad(x, [1, 1], { value: 7 })),
       sample([[0, 2]], (x) => pad(x, [1, 0, 1, 1])),

@@ -211,7 +211,7 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
    * ```
    */
   minimize(fn: () => Tensor, options: MinimizeOptions = {}): Tensor {
-    checkOptions('minimize', options, ['keepGrads']);
+    checkOptions('minimize', options, [], ['keepGrads']);
     checkFunction('minimize', fn);
     const loss = step('minimize', () => {
       const value = fn();

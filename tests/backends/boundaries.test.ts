@@ -2,13 +2,16 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Backend, Numbers } from '../../src/backends/backend.ts';
 import { createCpuBackend } from '../../src/backends/cpu/cpu.ts';
 import { ReferenceBackend } from '../../src/backends/reference/reference.ts';
-import { devices } from '../setup/devices.ts';
+import { createWebGPUBackend } from '../../src/backends/webgpu/webgpu.ts';
+import { devices, gpu } from '../setup/devices.ts';
 import { type BoundaryCase, boundaryCases } from './boundaries.ts';
 import { difference, run } from './kernels.ts';
 
 const OPEN: Readonly<Record<string, () => Backend | Promise<Backend>>> = {
   reference: () => new ReferenceBackend(),
   cpu: () => createCpuBackend(),
+  webgpu: async () => createWebGPUBackend({ gpu: await gpu() }),
+  'webgpu as on hardware': async () => createWebGPUBackend({ gpu: await gpu(), variants: 'hardware' }),
 };
 
 const exact = new ReferenceBackend('float64');
@@ -28,7 +31,7 @@ test('cases have names of their own, of every kind', () => {
   expect([...kinds].sort()).toEqual(['dense', 'scan', 'scatter', 'sort']);
 });
 
-for (const device of devices.filter((d) => d in OPEN))
+for (const device of Object.keys(OPEN).filter((name) => devices.some((d) => name.startsWith(d))))
   describe(`scans, sorts, scatters and factorisations on ${device}`, () => {
     let backend: Backend;
     beforeAll(async () => {
@@ -40,7 +43,9 @@ for (const device of devices.filter((d) => d in OPEN))
     });
 
     test.each(boundaryCases.map((c) => [c.name, c] as const))('%s', async (_, c) => {
+      const { bytes, buffers } = backend.memory();
       const got = await run(backend, [c.kernel], c.buffers, c.scalars);
+      expect(backend.memory()).toMatchObject({ bytes, buffers });
       const exactly = await want(c);
       const last = c.buffers.length - 1;
       const { relative = 0, absolute = 0, unique = () => true } = c;

@@ -1,20 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { devices } from '../setup/devices.ts';
-import { clean, open, tl } from '../setup/open.ts';
+import { expect, it } from 'vitest';
+import { counted, given, onDevices, tl, value } from '../setup/open.ts';
 
 type Tensor = tl.Tensor;
 const F = tl.nn.functional;
-
-const counted = (...shape: number[]): Tensor => tl.arange(shape.reduce((n, m) => n * m, 1)).reshape(shape);
-
-/** What the tensor holds, which is disposed. */
-async function given(x: Tensor): Promise<tl.NestedArray> {
-  try {
-    return await x.toArray();
-  } finally {
-    x.dispose();
-  }
-}
 
 /** Calls with what PyTorch gives for them. */
 const VALUES: readonly (readonly [name: string, call: () => Tensor, want: tl.NestedArray])[] = [
@@ -195,23 +183,15 @@ const BAD: readonly (readonly [
   ],
 ];
 
-describe.each(devices)('functions of nn on %s', (name) => {
-  let device: tl.Device;
-  beforeAll(async () => {
-    device = await open(name);
-  });
-  afterAll(() => {
-    device.destroy();
-  });
-
+onDevices('functions of nn', (clean) => {
   it.each(VALUES)('%s', async (_, call, want) => {
-    await clean(device, async () => {
-      expect(await given(tl.tidy(call))).toEqual(want);
+    await clean(async () => {
+      expect(await value(call)).toEqual(want);
     });
   });
 
   it.each(BAD)('%s is an error', async (_, run, error, says) => {
-    await clean(device, () => {
+    await clean(() => {
       const failed = (): unknown => tl.tidy(run as () => Tensor);
       expect(failed).toThrow(error);
       expect(failed).toThrow(says);
@@ -219,7 +199,7 @@ describe.each(devices)('functions of nn on %s', (name) => {
   });
 
   it('differentiates conv2d', async () => {
-    await clean(device, async () => {
+    await clean(async () => {
       const grads = tl.tidy(() => {
         const image = tl.tidy(() => counted(1, 1, 3, 3));
         const kernel = tl.tensor([1, 2, 3, 4], { shape: [1, 1, 2, 2] });
@@ -251,7 +231,7 @@ describe.each(devices)('functions of nn on %s', (name) => {
   });
 
   it('normalises without cancellation, far from 0', async () => {
-    await clean(device, async () => {
+    await clean(async () => {
       const y = tl.tidy(() => F.layerNorm(tl.tensor([10000, 10001, 10002]), 3, { eps: 0 }));
       const got = (await given(y)) as number[];
       for (const [i, want] of [-Math.sqrt(1.5), 0, Math.sqrt(1.5)].entries()) expect(got[i]).toBeCloseTo(want, 3);
@@ -259,7 +239,7 @@ describe.each(devices)('functions of nn on %s', (name) => {
   });
 
   it('makes one kernel of layerNorm, and one of its gradient', async () => {
-    await clean(device, () => {
+    await clean((device) => {
       tl.tidy(() => {
         const x = tl.ones([4, 8], { requiresGrad: true });
         const [weight, bias] = [tl.ones([8]), tl.zeros([8])];

@@ -6,7 +6,7 @@ import { DTypeError, FormatError } from '../../src/core/errors.ts';
 import * as tl from '../../src/index.ts';
 import { Device } from '../../src/tensor/device.ts';
 import { devices, gpu } from '../setup/devices.ts';
-import { memory, openDevice } from './harness.ts';
+import { openDevice } from './harness.ts';
 
 type Tensor = tl.Tensor;
 type Byte = 'int8' | 'uint8';
@@ -33,7 +33,7 @@ afterAll(() => {
 });
 
 let baseline: number[] = [];
-const inUse = (): number[] => opened.map(([, d]) => memory(d).bytes);
+const inUse = (): number[] => opened.map(([, d]) => tl.memory(d).bytes);
 beforeEach(() => {
   baseline = inUse();
 });
@@ -453,14 +453,14 @@ describe.each(opened)('bytes on %s', (_name, device) => {
     using s = tl.scope();
     const x = s.run(() => bytes([1, 2, 3, 4, 5, 6, 7], 'uint8').mul(2).to('uint8'));
     await device.sync();
-    const before = memory(device).bytes;
+    const before = tl.memory(device).bytes;
     s.run(() => {
       x.slice(0, 1, 4).assign_(tl.tensor(Uint8Array.of(200, 201, 202), { device }));
       x.slice(0, 5, 7).fill_(9);
       x.slice(0, 0, 7, 3).add_(100);
     });
     await device.sync();
-    expect(memory(device).bytes).toBe(before);
+    expect(tl.memory(device).bytes).toBe(before);
     expect(await x.toArray()).toEqual([102, 200, 201, (202 + 100) & 255, 10, 9, (9 + 100) & 255]);
     s.run(() => x.add_(1));
     expect(await x.toArray()).toEqual([103, 201, 202, 47, 11, 10, 110]);
@@ -481,10 +481,10 @@ describe.each(opened)('bytes on %s', (_name, device) => {
 
   test('take a byte an element, and copy to other devices', async () => {
     using s = tl.scope();
-    const before = memory(device).bytes;
+    const before = tl.memory(device).bytes;
     const made = s.run(() => [1001, 3, 0].map((n) => tl.ones([n], { dtype: 'uint8', device })));
     await device.sync();
-    expect(memory(device).bytes - before).toBe(1004 + 4);
+    expect(tl.memory(device).bytes - before).toBe(1004 + 4);
     expect(bytesOf('int8', 5)).toBe(8);
     const there = s.track(await s.run(() => made[0]!.slice(0, 998, 1001)).to(elsewhere));
     expect([there.dtype, await there.toArray()]).toEqual(['uint8', [1, 1, 1]]);

@@ -1,6 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { devices } from '../setup/devices.ts';
-import { clean, open, tl } from '../setup/open.ts';
+import { expect, it } from 'vitest';
+import { counted, onDevices, tl } from '../setup/open.ts';
 
 type Tensor = tl.Tensor;
 
@@ -216,8 +215,6 @@ const SAME: readonly (readonly [name: string, einsum: () => Tensor, other: () =>
   ],
 ];
 
-const counted = (...shape: number[]): Tensor => tl.arange(shape.reduce((n, m) => n * m, 1)).reshape(shape);
-
 const BAD: readonly (readonly [
   name: string,
   run: () => unknown,
@@ -300,17 +297,9 @@ const BAD: readonly (readonly [
   ],
 ];
 
-describe.each(devices)('einsum on %s', (name) => {
-  let device: tl.Device;
-  beforeAll(async () => {
-    device = await open(name);
-  });
-  afterAll(() => {
-    device.destroy();
-  });
-
+onDevices('einsum', (clean) => {
   it.each(EQUATIONS)('%s', async (equation, shapes) => {
-    await clean(device, async () => {
+    await clean(async () => {
       const operands = shapes.map((shape, i) => draw(shape, i));
       const out = tl.tidy(() => tl.einsum(equation, ...operands.map((o) => o.tensor())));
       const want = loops(equation, operands);
@@ -321,7 +310,7 @@ describe.each(devices)('einsum on %s', (name) => {
   });
 
   it.each(SAME)('%s', async (_, einsum, other) => {
-    await clean(device, async () => {
+    await clean(async () => {
       const [got, want] = [tl.tidy(einsum), tl.tidy(other)];
       expect([got.shape, got.dtype]).toEqual([want.shape, want.dtype]);
       expect(await got.toArray()).toEqual(await want.toArray());
@@ -331,7 +320,7 @@ describe.each(devices)('einsum on %s', (name) => {
   });
 
   it.each(BAD)('%s is an error', async (_, run, error, says) => {
-    await clean(device, () => {
+    await clean(() => {
       const failed = (): unknown => tl.tidy(run as () => Tensor);
       expect(failed).toThrow(error);
       expect(failed).toThrow(says);
@@ -339,7 +328,7 @@ describe.each(devices)('einsum on %s', (name) => {
   });
 
   it('gives each operand its gradient, broadcast or repeated', async () => {
-    await clean(device, async () => {
+    await clean(async () => {
       const grads = tl.tidy(() => {
         const a = tl.tensor(
           [
@@ -364,7 +353,7 @@ describe.each(devices)('einsum on %s', (name) => {
   });
 
   it('multiplies without copies where matmul can read the operands', async () => {
-    await clean(device, () => {
+    await clean((device) => {
       tl.tidy(() => {
         const [q, k] = [tl.ones([2, 3, 4, 5]), tl.ones([2, 3, 6, 5])];
         device.engine.flush();

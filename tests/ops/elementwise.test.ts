@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { DTypeError, UnsupportedError } from '../../src/core/errors.ts';
 import * as tl from '../../src/index.ts';
 import { devices } from '../setup/devices.ts';
@@ -10,10 +10,7 @@ import {
   type Given,
   give,
   gradients,
-  memory,
   type Op,
-  openDevice,
-  openOracle,
   operandType,
   ops,
   type Result,
@@ -24,30 +21,10 @@ import {
   typedSituations,
   weightsFor,
 } from './harness.ts';
+import { openDevices } from './opened.ts';
 
-let oracle: Device;
-const opened = new Map<string, Device>();
+const { oracle, opened } = await openDevices();
 const on = (name: string): Device => opened.get(name)!;
-
-beforeAll(async () => {
-  oracle = await openOracle();
-  for (const name of devices) opened.set(name, await openDevice(name));
-  tl.setDefaultDevice(oracle);
-});
-afterAll(() => {
-  for (const d of [oracle, ...opened.values()]) d.destroy();
-});
-
-// Every test leaves memory as it found it.
-let baseline: number[] = [];
-const bytes = (): number[] => [oracle, ...opened.values()].map((d) => memory(d).bytes);
-beforeEach(() => {
-  baseline = bytes();
-});
-afterEach(async () => {
-  for (const d of opened.values()) await d.sync();
-  expect(bytes(), 'bytes on the devices').toEqual(baseline);
-});
 
 const FORWARD = { rtol: 1e-5, atol: 3e-6 };
 const GRADIENT = { rtol: 5e-5, atol: 1e-5 };

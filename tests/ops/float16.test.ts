@@ -1,5 +1,5 @@
 // float16: on the reference, which rounds, and on WebGPU where the adapter has shader-f16 (npm run test:float16 brings one).
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createWebGPUBackend } from '../../src/backends/webgpu/webgpu.ts';
 import { type DType, isFloating } from '../../src/core/dtype.ts';
 import { DTypeError } from '../../src/core/errors.ts';
@@ -12,9 +12,6 @@ import {
   forward,
   type Given,
   gradients,
-  memory,
-  openDevice,
-  openOracle,
   operandType,
   ops,
   type Result,
@@ -24,32 +21,16 @@ import {
   situations,
   tensorOperands,
 } from './harness.ts';
+import { leaveNothing, openDevices } from './opened.ts';
 
 type Tensor = tl.Tensor;
 
-const opened = new Map<string, Device>();
-for (const name of devices) opened.set(name, await openDevice(name));
+const { oracle, opened } = await openDevices();
 const names = [...opened].filter(([, d]) => d.backend.halves).map(([name]) => name);
 const lacking = [...opened].filter(([, d]) => !d.backend.halves).map(([name]) => name);
-const oracle = await openOracle();
 const plain = new Map<string, Device>();
-
-beforeAll(async () => {
-  for (const name of names) plain.set(name, await tl.device(name as 'webgpu', { fusion: false }));
-});
-afterAll(() => {
-  for (const d of [oracle, ...opened.values(), ...plain.values()]) d.destroy();
-});
-
-let baseline: number[] = [];
-const bytes = (): number[] => [oracle, ...opened.values(), ...plain.values()].map((d) => memory(d).bytes);
-beforeEach(() => {
-  baseline = bytes();
-});
-afterEach(async () => {
-  for (const d of opened.values()) await d.sync();
-  expect(bytes(), 'bytes on the devices').toEqual(baseline);
-});
+for (const name of names) plain.set(name, await tl.device(name as 'webgpu', { fusion: false }));
+leaveNothing([...plain.values()]);
 
 /** One unit in the last place: conversion may round either way. Below 2^-14 devices may flush to 0. */
 const FORWARD = { rtol: 2 ** -10, atol: 2 ** -14 };
@@ -422,10 +403,10 @@ describe.each(names)('float16 on %s', (name) => {
 
   test('takes half of the memory of float32', async () => {
     using s = tl.scope();
-    const before = memory(device).bytes;
+    const before = tl.memory(device).bytes;
     const made = s.run(() => [tl.ones([1001], { dtype: 'float16', device }), tl.ones([1000], { device })]);
     await device.sync();
-    expect(memory(device).bytes - before).toBe(2004 + 4000);
+    expect(tl.memory(device).bytes - before).toBe(2004 + 4000);
     expect(made.length).toBe(2);
   });
 
@@ -433,13 +414,13 @@ describe.each(names)('float16 on %s', (name) => {
     using s = tl.scope();
     const x = s.run(() => halves([1, 2, 3, 4, 5], device).mul(1));
     await device.sync();
-    const before = memory(device);
+    const before = tl.memory(device);
     s.run(() => {
       x.add_(0.1).mul_(2);
       x.slice(0, 1, 4).assign_(tl.tensor([7, 65520, -0.1], { device }));
     });
     await device.sync();
-    expect(memory(device).bytes).toBe(before.bytes);
+    expect(tl.memory(device).bytes).toBe(before.bytes);
     expect(await x.toArray()).toEqual([
       halfRound(2 * halfRound(1.1)),
       7,

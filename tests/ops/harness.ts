@@ -3,7 +3,7 @@
 import { type DType, isFloating } from '../../src/core/dtype.ts';
 import { DTypeError } from '../../src/core/errors.ts';
 import { type Shape, sizeOf } from '../../src/core/shape.ts';
-import { type Device, keep, device as makeDevice, memory, scope, type Tensor, tensor, tidy } from '../../src/index.ts';
+import { type Device, keep, device as makeDevice, scope, type Tensor, tensor, tidy } from '../../src/index.ts';
 import { provideGPU } from '../../src/init.ts';
 import * as elementwise from '../../src/ops/elementwise.ts';
 import * as functions from '../../src/ops/functions.ts';
@@ -321,4 +321,4 @@ export function difference(got: Result, want: Result, { rtol, atol }: Tolerance)
   return null;
 }
 
-export { memory, tidy };
+export { tidy };

@@ -1,19 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { devices } from '../setup/devices.ts';
-import { clean, open, tl } from '../setup/open.ts';
+import { expect, it } from 'vitest';
+import { counted, given, onDevices, tl, value } from '../setup/open.ts';
 
 type Tensor = tl.Tensor;
-
-/** What the tensor holds, which is disposed. */
-async function given(x: Tensor): Promise<tl.NestedArray> {
-  try {
-    return await x.toArray();
-  } finally {
-    x.dispose();
-  }
-}
-
-const counted = (...shape: number[]): Tensor => tl.arange(shape.reduce((n, m) => n * m, 1)).reshape(shape);
 
 /** The gradient of the sum of fn(x), weighted by 1, 2, 3, …. */
 const gradientOf = (fn: (x: Tensor) => Tensor, x: Tensor): Promise<tl.NestedArray> =>
@@ -417,26 +405,18 @@ const BAD: readonly (readonly [
   ],
 ];
 
-describe.each(devices)('movement on %s', (name) => {
-  let device: tl.Device;
-  beforeAll(async () => {
-    device = await open(name);
-  });
-  afterAll(() => {
-    device.destroy();
-  });
-
+onDevices('movement', (clean) => {
   it.each(VALUES)('%s', async (_, call, want) => {
-    await clean(device, async () => {
-      expect(await given(tl.tidy(call))).toEqual(want);
+    await clean(async (device) => {
+      expect(await value(call)).toEqual(want);
       device.engine.fusion = false;
-      expect(await given(tl.tidy(call))).toEqual(want);
+      expect(await value(call)).toEqual(want);
       device.engine.fusion = true;
     });
   });
 
   it.each(GRADIENTS)('the gradient of %s', async (_, fn, shape, want) => {
-    await clean(device, async () => {
+    await clean(async () => {
       const x = tl.tidy(() => counted(...shape));
       expect(await gradientOf(fn, x)).toEqual(want);
       x.dispose();
@@ -444,7 +424,7 @@ describe.each(devices)('movement on %s', (name) => {
   });
 
   it.each(BAD)('%s is an error', async (_, run, error, says) => {
-    await clean(device, () => {
+    await clean(() => {
       const failed = (): unknown => tl.tidy(run as () => Tensor);
       expect(failed).toThrow(error);
       expect(failed).toThrow(says);
@@ -452,7 +432,7 @@ describe.each(devices)('movement on %s', (name) => {
   });
 
   it('moves bools and integers unchanged', async () => {
-    await clean(device, async () => {
+    await clean(async () => {
       const bools = tl.tidy(() =>
         tl.tensor([true, false, false]).flip(0).roll(1).repeat([2]).pad([1, 0], { mode: 'circular' }),
       );
@@ -474,7 +454,7 @@ describe.each(devices)('movement on %s', (name) => {
   });
 
   it('copies where PyTorch copies, and gives views where it does not', async () => {
-    await clean(device, async () => {
+    await clean(async () => {
       const x = tl.zeros([2, 2]);
       const copies = [x.flip([]), x.roll(0, 0), x.repeat([1, 1]), x.tile([1]), x.diag(), x.pad([0, 0]), x.rot90(0)];
       const row = x.select(0, 0);
@@ -487,7 +467,7 @@ describe.each(devices)('movement on %s', (name) => {
   });
 
   it('makes grids in both orders', async () => {
-    await clean(device, async () => {
+    await clean(async () => {
       for (const [indexing, want] of [
         [
           'ij',
@@ -525,7 +505,7 @@ describe.each(devices)('movement on %s', (name) => {
   });
 
   it('differentiates windows to every order', async () => {
-    await clean(device, async () => {
+    await clean(async () => {
       // Of x0^3 x1^3 + x1^3 x2^3, along all ones, three times: by hand.
       const third = tl.tidy(() => {
         const x = tl.tensor([1, 1, 1], { requiresGrad: true });
@@ -539,7 +519,7 @@ describe.each(devices)('movement on %s', (name) => {
   });
 
   it('is one kernel, whatever moves along', async () => {
-    await clean(device, () => {
+    await clean((device) => {
       tl.tidy(() => {
         const x = tl.ones([3, 4]);
         device.engine.flush();

@@ -1,23 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { devices } from '../setup/devices.ts';
-import { clean, open, tl } from '../setup/open.ts';
+import { expect, it } from 'vitest';
+import { onDevices, tl, value } from '../setup/open.ts';
 
 const { POSITIVE_INFINITY: INF, NEGATIVE_INFINITY: MINUS_INF } = Number;
 const { linalg } = tl;
 
-describe.each(devices)('norms on %s', (name) => {
-  let device: tl.Device;
-  beforeAll(async () => {
-    device = await open(name);
-  });
-  afterAll(() => {
-    device.destroy();
-  });
-
-  const value = async (fn: () => tl.Tensor): Promise<unknown> => {
-    using out = tl.tidy(fn);
-    return out.toArray();
-  };
+onDevices('norms', (clean) => {
   /** Gradients of the sum, and of the sum of their squares. */
   const gradients = async (fn: (x: tl.Tensor) => tl.Tensor, data: number[]): Promise<number[][]> => {
     using s = tl.scope();
@@ -31,7 +18,7 @@ describe.each(devices)('norms on %s', (name) => {
   };
 
   it('of every order, as torch.norm', () =>
-    clean(device, async () => {
+    clean(async () => {
       const orders: readonly (readonly [number, number])[] = [
         [0, 2],
         [1, 7],
@@ -49,7 +36,7 @@ describe.each(devices)('norms on %s', (name) => {
     }));
 
   it('of no elements are 0, where there is one', () =>
-    clean(device, async () => {
+    clean(async () => {
       for (const p of [0, 1, 2, 3]) expect(await value(() => tl.zeros([2, 0]).norm({ p, dim: 1 }))).toEqual([0, 0]);
       expect(() => tl.tidy(() => tl.zeros([2, 0]).norm({ p: INF, dim: 1 }))).toThrow(
         /norm: \[2, 0\] has no elements along the reduced dims/,
@@ -58,7 +45,7 @@ describe.each(devices)('norms on %s', (name) => {
     }));
 
   it('have subgradients as in PyTorch, to second order', () =>
-    clean(device, async () => {
+    clean(async () => {
       for (const p of [0.5, 1, 2, 3])
         expect(await gradients((x) => x.norm({ p }), [0, 0]), `order ${p}`).toEqual([
           [0, 0],
@@ -77,14 +64,14 @@ describe.each(devices)('norms on %s', (name) => {
     }));
 
   it('of the count has a gradient of zeros', () =>
-    clean(device, async () => {
+    clean(async () => {
       using x = tl.tensor([1, 0, 2], { requiresGrad: true });
       tl.tidy(() => x.norm({ p: 0 }).backward());
       expect(await x.grad?.toArray()).toEqual([0, 0, 0]);
     }));
 
   it('of matrices, as torch.linalg.matrix_norm', () =>
-    clean(device, async () => {
+    clean(async () => {
       const A = (): tl.Tensor =>
         tl.tensor([
           [1, -2],
@@ -151,7 +138,7 @@ describe.each(devices)('norms on %s', (name) => {
     ],
     ['fro of a vector', () => linalg.norm(tl.ones([2]), { ord: 'fro' }), tl.ShapeError, /the norm fro of 1 dims/],
   ])('refuse %s', (_, call, error, says) =>
-    clean(device, () => {
+    clean(() => {
       const bad = (): void =>
         tl.tidy(() => {
           call();
@@ -162,7 +149,7 @@ describe.each(devices)('norms on %s', (name) => {
   );
 
   it('aminmax gives both extrema', () =>
-    clean(device, async () => {
+    clean(async () => {
       using s = tl.scope();
       const { min, max } = s.run(() => tl.tensor([[3, 1], [2, 5]]).aminmax({ dim: 0 })); // biome-ignore format: a matrix
       expect(await min.toArray()).toEqual([2, 1]);

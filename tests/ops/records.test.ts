@@ -1,30 +1,10 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import * as tl from '../../src/index.ts';
+import { describe, expect, test } from 'vitest';
 import { devices } from '../setup/devices.ts';
-import { difference, openDevice, openOracle } from './harness.ts';
+import { difference } from './harness.ts';
+import { openDevices } from './opened.ts';
 import { differences, gap, gradients, LAYOUTS, probed, records, results, value } from './records.ts';
 
-let oracle: tl.Device;
-const opened = new Map<string, tl.Device>();
-beforeAll(async () => {
-  oracle = await openOracle();
-  for (const name of devices) opened.set(name, await openDevice(name));
-  tl.setDefaultDevice(oracle);
-});
-afterAll(() => {
-  for (const d of [oracle, ...opened.values()]) d.destroy();
-});
-
-// Every test leaves memory as it found it.
-let baseline: number[] = [];
-const bytes = (): number[] => [oracle, ...opened.values()].map((d) => tl.memory(d).bytes);
-beforeEach(() => {
-  baseline = bytes();
-});
-afterEach(async () => {
-  for (const d of opened.values()) await d.sync();
-  expect(bytes(), 'bytes on the devices').toEqual(baseline);
-});
+const { oracle, opened } = await openDevices();
 
 const list = [...records].flatMap(([name, record]) => (record.asynchronous ? [] : [{ name, record }]));
 const differentiable = list.filter(({ record }) => record.noGradient === undefined);

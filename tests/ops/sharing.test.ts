@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { DeviceError, DTypeError, FormatError, ShapeError, UnsupportedError } from '../../src/core/errors.ts';
 import * as tl from '../../src/index.ts';
 import { devices, gpu } from '../setup/devices.ts';
-import { memory, openDevice } from './harness.ts';
+import { openDevice } from './harness.ts';
 
 const [MAP_READ, COPY_SRC, COPY_DST, STORAGE] = [0x1, 0x4, 0x8, 0x80];
 
@@ -37,13 +37,13 @@ describe.skipIf(!devices.includes('webgpu'))('with a GPUDevice in common', () =>
     own.destroy();
   });
 
-  let before: ReturnType<typeof memory>;
+  let before: ReturnType<typeof tl.memory>;
   beforeEach(() => {
-    before = memory(device);
+    before = tl.memory(device);
   });
   afterEach(async () => {
     await device.sync();
-    expect(memory(device)).toMatchObject({ bytes: before.bytes, buffers: before.buffers });
+    expect(tl.memory(device)).toMatchObject({ bytes: before.bytes, buffers: before.buffers });
     await own.queue.onSubmittedWorkDone();
     expect(complaints).toEqual([]);
   });
@@ -115,18 +115,18 @@ describe.skipIf(!devices.includes('webgpu'))('with a GPUDevice in common', () =>
     await device.sync();
     expect(new Float32Array(await seen(range))).toEqual(first);
     expect(await x.data()).toEqual(first.map((v) => 2 * (v + 1) + 1));
-    expect(memory(device).bytes - before.bytes).toBe(2 * 256);
+    expect(tl.memory(device).bytes - before.bytes).toBe(2 * 256);
     // Asked again, it lets go of the old one.
     const again = await x.gpuBuffer();
     expect(again.buffer).not.toBe(range.buffer);
     expect(new Float32Array(await seen(again))).toEqual(first.map((v) => 2 * (v + 1) + 1));
-    expect(memory(device).bytes - before.bytes).toBe(256);
+    expect(tl.memory(device).bytes - before.bytes).toBe(256);
     // A view of the same storage keeps it.
     const view = tl.tidy(() => x.slice(0, 1, 3));
     x.dispose();
     expect(new Float32Array(await seen(again))).toEqual(first.map((v) => 2 * (v + 1) + 1));
     view.dispose();
-    expect(memory(device).bytes).toBe(before.bytes);
+    expect(tl.memory(device).bytes).toBe(before.bytes);
     await expect(x.gpuBuffer()).rejects.toThrow(tl.DisposedError);
   });
 
@@ -134,12 +134,12 @@ describe.skipIf(!devices.includes('webgpu'))('with a GPUDevice in common', () =>
     for (const d of [device, plain]) {
       const values = Float32Array.from({ length: 24 }, (_, i) => i - 5);
       const buffer = made(values);
-      const outside = memory(d);
+      const outside = tl.memory(d);
       using s = tl.scope();
       const x = s.track(tl.fromGPUBuffer(buffer, { shape: [4, 6], device: d }));
       expect([x.shape, x.dtype, x.device]).toEqual([[4, 6], 'float32', d]);
       // Nothing was copied, and what is not ours does not count.
-      expect(memory(d)).toEqual({ ...outside, tensors: outside.tensors + 1 });
+      expect(tl.memory(d)).toEqual({ ...outside, tensors: outside.tensors + 1 });
       expect(await x.data()).toEqual(values);
       const y = s.run(() => x.t().mul(2).sum({ dim: 1 }).add(x.select(0, 1)));
       const column = (j: number): number => [0, 1, 2, 3].reduce((sum, i) => sum + 2 * values[6 * i + j]!, 0);

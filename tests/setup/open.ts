@@ -1,8 +1,8 @@
 // Opens a device for a test through the public entry, and closes it with its memory checked.
-import { expect } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import * as tl from '../../src/index.ts';
 import { provideGPU } from '../../src/init.ts';
-import { gpu, type TestedDevice } from './devices.ts';
+import { devices, gpu, type TestedDevice } from './devices.ts';
 
 provideGPU(gpu);
 
@@ -25,3 +25,35 @@ export async function clean(device: tl.Device, body: () => Promise<void> | void)
   device.engine.flush();
   expect(held(device)).toEqual(before);
 }
+
+/** Runs a test body on the device of its suite, as `clean` does. */
+export type Clean = (body: (device: tl.Device) => Promise<void> | void) => Promise<void>;
+
+/** A suite on each tested device, which is the default device there. */
+export function onDevices(title: string, suite: (clean: Clean, name: TestedDevice) => void): void {
+  describe.each(devices)(`${title} on %s`, (name) => {
+    let device: tl.Device;
+    beforeAll(async () => {
+      device = await open(name);
+    });
+    afterAll(() => {
+      device.destroy();
+    });
+    suite((body) => clean(device, () => body(device)), name);
+  });
+}
+
+/** 0, 1, 2, … in a shape. */
+export const counted = (...shape: number[]): tl.Tensor => tl.arange(shape.reduce((n, m) => n * m, 1)).reshape(shape);
+
+/** What a tensor holds, which is disposed. */
+export async function given(x: tl.Tensor): Promise<tl.NestedArray> {
+  try {
+    return await x.toArray();
+  } finally {
+    x.dispose();
+  }
+}
+
+/** What a function gives, whose tensors are disposed. */
+export const value = (fn: () => tl.Tensor): Promise<tl.NestedArray> => given(tl.tidy(fn));

@@ -1,3 +1,4 @@
+import pieces from '../../../../shaders/pieces.wgsl';
 import skeleton from '../../../../shaders/scatter.wgsl';
 import { result } from '../../../ir/expr.ts';
 import type { ScatterKernel } from '../../../ir/kernel.ts';
@@ -42,5 +43,5 @@ export function scatterShader(kernel: ScatterKernel, sorted: boolean): Shader {
     ]),
     block('fn report()', kernel.check === null ? [] : [module.report(kernel.check)]),
   ];
-  return module.finish(`${skeleton}\n${[...lines.declared(), ...generated].join('\n\n')}`);
+  return module.finish(`${pieces}\n${skeleton}\n${[...lines.declared(), ...generated].join('\n\n')}`);
 }

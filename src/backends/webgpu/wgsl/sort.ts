@@ -1,3 +1,4 @@
+import pieces from '../../../../shaders/pieces.wgsl';
 import blocksSkeleton from '../../../../shaders/sort_blocks.wgsl';
 import mergeSkeleton from '../../../../shaders/sort_merge.wgsl';
 import type { LoopKernel } from '../../../ir/kernel.ts';
@@ -19,7 +20,7 @@ export function sortBlocksShader(kernel: LoopKernel): Shader {
       module.store(order!, 'position', 'i32(index)'),
     ]),
   ];
-  return module.finish(`${blocksSkeleton}\n${generated.join('\n\n')}`);
+  return module.finish(`${pieces}\n${blocksSkeleton}\n${generated.join('\n\n')}`);
 }
 
 /** From keys and where they were, the inputs, to the same, the outputs. */
@@ -36,5 +37,5 @@ export function sortMergeShader(kernel: LoopKernel): Shader {
       module.store(kernel.outputs[1]!, 'place', module.load(order!, 'position')),
     ]),
   ];
-  return module.finish(`${mergeSkeleton}\n${generated.join('\n\n')}`);
+  return module.finish(`${pieces}\n${mergeSkeleton}\n${generated.join('\n\n')}`);
 }
