@@ -1,6 +1,7 @@
 // Draws programs. The model runs along, so that the generator knows shapes, dtypes, aliases and magnitudes, keeps values exact
 // where it can, and gives jumps (comparisons, floor, argmax, relu's kink) exact inputs only.
-import { type Handle, Model, read } from './model.ts';
+import { type Handle, read } from './handles.ts';
+import { Model } from './model.ts';
 import { type Arg, baseOf, defined, type Instr, isRef, type Program, Run, renamed, Thrown } from './program.ts';
 import { Random } from './random.ts';
 import { Expected, type Shape, sameShape, sizeOf, type Val, withRecording } from './values.ts';

@@ -15,6 +15,13 @@ export class Expected extends Error {
   }
 }
 
+/** Something that only the device finds out, and that the next await throws: see `raise`. */
+export interface Fault {
+  readonly error: 'IndexError' | 'NumericsError';
+  /** A gradient may run into it again. */
+  again: boolean;
+}
+
 export interface Val {
   readonly shape: Shape;
   readonly dtype: DType;
@@ -24,6 +31,27 @@ export interface Val {
   /** Nothing can be said about it: a jump of a function met an inexact input, or the numbers blew up. */
   readonly wild: boolean;
   tape: Tape | null;
+  /** What whoever reads it has to be told; only where every element depends on every one of the faulty value. */
+  readonly faults?: readonly Fault[] | undefined;
+}
+
+let raised: Fault[] = [];
+/** The faults since the last call. */
+export function takeRaised(): Fault[] {
+  const out = raised;
+  raised = [];
+  return out;
+}
+/** A value that the device complains about. Where that is not sure (a matrix that is nearly singular), no read has to. */
+export function raise(v: Val, error: Fault['error'], sure = true): Val {
+  const fault: Fault = { error, again: v.tape !== null };
+  raised.push(fault);
+  return { ...v, wild: true, faults: sure ? [...(v.faults ?? []), fault] : v.faults };
+}
+/** The faults of some values, each once. */
+function faultsOf(ins: readonly Val[]): { faults?: readonly Fault[] } {
+  const all = new Set(ins.flatMap((v) => v.faults ?? []));
+  return all.size > 0 ? { faults: [...all] } : {};
 }
 
 type Rule = (g: Val) => (Val | null)[];
@@ -98,7 +126,16 @@ export const filled = (v: number, shape: Shape, dtype: DType = 'float32'): Val =
 export function take(x: Val, map: Int32Array, shape: Shape): Val {
   const data = new Float64Array(map.length);
   for (let i = 0; i < map.length; i++) data[i] = map[i]! < 0 ? 0 : x.data[map[i]!]!;
-  const out: Val = { shape, dtype: x.dtype, data, err: x.err, wild: x.wild, tape: null };
+  const whole = x.faults !== undefined && new Set(map).size - Number(map.includes(-1)) === x.data.length;
+  const out: Val = {
+    shape,
+    dtype: x.dtype,
+    data,
+    err: x.err,
+    wild: x.wild,
+    tape: null,
+    ...(whole ? { faults: x.faults } : {}),
+  };
   return taped(out, [x], (g) => [put(g, map, x.shape)]);
 }
 
@@ -121,7 +158,8 @@ export function put(x: Val, map: Int32Array, shape: Shape): Val {
       ? { ...value(data, shape, x.dtype, 0, x.wild), err: x.err }
       : value(data, shape, x.dtype, x.err * most, x.wild, Math.min(most, 8), largest(sums));
   out.tape = null;
-  return taped(out, [x], (g) => [take(g, map, x.shape)]);
+  const told: Val = { ...out, ...(map.includes(-1) ? {} : faultsOf([x])) };
+  return taped(told, [x], (g) => [take(g, map, x.shape)]);
 }
 
 const coordinates = (shape: Shape, i: number): number[] => {
@@ -164,6 +202,8 @@ export interface MapOptions {
   readonly grows?: (...v: number[]) => number[];
   /** The function jumps: only exact inputs tell its value. */
   readonly jumps?: boolean;
+  /** Only the first input is sure to count. */
+  readonly chooses?: boolean;
   /** Roundings of the result, where it is not exact. */
   readonly roundings?: number;
   readonly gradient?: (g: Val, out: Val) => (Val | null)[];
@@ -191,7 +231,8 @@ export function map(given: readonly Val[], fn: (...v: number[]) => number, optio
     if (sum > err) err = sum;
   }
   const wild = ins.some((v) => v.wild) || (inexact && (options.jumps === true || !Number.isFinite(err)));
-  const out = value(data, shape, dtype, err, wild, options.roundings ?? 1);
+  const counts = options.chooses ? ins.slice(0, 1) : ins;
+  const out: Val = { ...value(data, shape, dtype, err, wild, options.roundings ?? 1), ...faultsOf(counts) };
   const { gradient } = options;
   return gradient ? taped(out, ins, (g) => gradient(g, out)) : out;
 }
@@ -221,6 +262,7 @@ export function choose(c: Val, x: Val, y: Val): Val {
   const [k, a, b] = [c, x, y].map((v) => broadcast(v, shape)) as [Val, Val, Val];
   return map([k, a, b], (t, u, v) => (t ? u! : v!), {
     grows: (t) => [0, t ? 1 : 0, t ? 0 : 1],
+    chooses: true,
     gradient: (g) => [null, choose(k, g, number(0)), choose(k, number(0), g)],
   });
 }
