@@ -50,10 +50,6 @@ export class Handle {
   get isLeaf(): boolean {
     return this.tape === null || this.tape.rule === null;
   }
-  /** Shows the whole storage in order. */
-  get whole(): boolean {
-    return this.places.length === this.storage.value.data.length && this.places.every((p, i) => p === i);
-  }
 }
 
 export const fail = (name: string, message = ''): never => {

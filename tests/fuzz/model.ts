@@ -437,7 +437,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
     const watched = isRecording() && (x.tape !== null || wants);
     if (watched) {
       if (x.isLeaf && x.tape) fail('UnsupportedError', 'leaf in place');
-      if (!x.whole || x.storage.handles > 1) fail('UnsupportedError', 'view in place');
+      if (x.storage.handles > 1) fail('UnsupportedError', 'view in place');
     }
     if (typeof given !== 'number') {
       if (!sameShape(broadcastShape(x.shape, v.shape), x.shape)) fail('ShapeError', 'assign');

@@ -162,8 +162,8 @@ export const ORDER: Record<string, Entry> = {
     const { dim: along = -1, largest = true } = optionsOf(options);
     const { v, d } = given(x, along);
     if ((k as number) > (v.shape[d] ?? 1)) throw new Expected('ShapeError', 'topk');
-    return picked(v, d, k as number, (line) => ordered(line, largest as boolean).slice(0, k as number)).map((out) =>
-      m.fresh(out),
-    );
+    // A scalar has no dim that could become 0.
+    const n = v.shape.length === 0 ? 1 : (k as number);
+    return picked(v, d, n, (line) => ordered(line, largest as boolean).slice(0, n)).map((out) => m.fresh(out));
   },
 };
