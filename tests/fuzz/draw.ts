@@ -13,9 +13,18 @@ const aDim = (g: G, h: Handle): number => {
 };
 const sizeAt = (h: Handle, d: number): number => h.shape[d < 0 ? d + h.shape.length : d] ?? 1;
 
+/** Now and then a new tensor with lines so long that kernels take another way, else one that is there. */
+function source(g: G, where: (h: Handle) => boolean): string | null {
+  const { rng } = g;
+  if (!rng.chance(0.1)) return g.choose(where);
+  const n = rng.between(33, 66);
+  const dtype = rng.chance(0.7) ? 'float32' : 'int32';
+  return g.tensor(rng.chance(0.3) && n < 37 ? [2, n] : [n], dtype, { leaf: dtype === 'float32' && rng.chance(0.3) });
+}
+
 /** Gradients right behind an op, while its result is the latest tensor. */
 function differentiated(g: G, out: string | null): string | null {
-  if (out && g.at(out).tape && g.rng.chance(0.15)) g.rng.pick([g.backward, g.grad, g.second]).call(g);
+  if (out && g.at(out).tape && g.rng.chance(0.4)) g.rng.pick([g.backward, g.grad, g.second]).call(g);
   return out;
 }
 
@@ -23,7 +32,7 @@ function scan(g: G): void {
   const { rng } = g;
   const op = rng.weighted({ cumsum: 3, cumprod: 2, cummax: 1, cummin: 1, prod: 1.5 });
   const extremum = op === 'cummax' || op === 'cummin';
-  const x = g.choose((h) => (extremum ? g.exact(h) && h.dtype !== 'bool' : g.known(h)));
+  const x = source(g, (h) => (extremum ? g.exact(h) && h.dtype !== 'bool' : g.known(h)));
   if (!x) return;
   const h = g.at(x);
   differentiated(g, op === 'prod' ? g.call('prod', [x, g.over(h)]) : g.call(op, [x, aDim(g, h)], extremum ? 2 : 1));
@@ -31,7 +40,7 @@ function scan(g: G): void {
 
 function order(g: G): void {
   const { rng } = g;
-  const x = g.choose(g.exact);
+  const x = source(g, g.exact);
   if (!x) return;
   const h = g.at(x);
   const o: Record<string, Arg> = rng.chance(0.7) ? { dim: aDim(g, h) } : {};
@@ -229,12 +238,12 @@ function puts(g: G, x: string): { fn: string; args: Arg[] } | null {
 
 function scatter(g: G): void {
   const { rng } = g;
-  const x = g.choose(indexable(g));
+  const x = source(g, indexable(g));
   if (!x) return;
   const h = g.at(x);
   if (rng.chance(0.6)) {
     const d = rng.int(h.shape.length);
-    const shape = h.shape.map((k, e) => (e === d ? rng.between(1, 7) : rng.chance(0.7) ? k : rng.between(1, k)));
+    const shape = h.shape.map((k, e) => (e === d ? rng.pick([1, 2, 3, 4, 5, 6, 7, 7, 20]) : rng.chance(0.7) ? k : rng.between(1, k)));
     const i = places(g, h.shape[d]!, shape);
     if (!i) return;
     if (rng.chance(0.15)) {

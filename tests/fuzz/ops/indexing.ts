@@ -352,7 +352,8 @@ export const INDEXING: Record<string, Entry> = {
     if (typeof src === 'number') {
       const n = integers(i).data.length;
       const frame = m.openFrame();
-      const full = m.fresh({ ...ints(new Array<number>(n).fill(src), (i as Handle).shape), dtype: x.dtype });
+      const fill = x.dtype === 'bool' ? Number(src !== 0) : src;
+      const full = m.fresh({ ...ints(new Array<number>(n).fill(fill), (i as Handle).shape), dtype: x.dtype });
       m.closeFrame(frame, []);
       const { at, part, indices } = targets(x, d, i, full);
       return named(replaced(read(x), at, part, false), at, [indices]);
