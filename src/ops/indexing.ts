@@ -317,7 +317,12 @@ function put(op: string, x: Tensor, items: readonly IndexItem[], value: Operand,
     const out = withGrad(false, () => {
       const copy = contiguous(x);
       const { view, at } = locate(copy, settled);
-      const { shape } = layout(op, view.shape, at);
+      const { shape, batch } = layout(op, view.shape, at);
+      const empty = [...at.keys()].find((d) => view.shape[d] === 0);
+      if (empty !== undefined && sizeOf(batch) > 0)
+        throw new IndexError(
+          `${op}: no index is in range for dim ${empty} of ${showShape(view.shape)}, which is empty; use empty indices`,
+        );
       if (typeof fill !== 'number' && !sameShape(broadcastShapes(op, shape, fill.shape), shape))
         throw new ShapeError(
           `${op}: a value of shape ${showShape(fill.shape)} does not broadcast to ${showShape(shape)}, the shape of the indexed elements`,

@@ -243,7 +243,9 @@ function scatter(g: G): void {
   const h = g.at(x);
   if (rng.chance(0.6)) {
     const d = rng.int(h.shape.length);
-    const shape = h.shape.map((k, e) => (e === d ? rng.pick([1, 2, 3, 4, 5, 6, 7, 7, 20]) : rng.chance(0.7) ? k : rng.between(1, k)));
+    const shape = h.shape.map((k, e) =>
+      e === d ? rng.pick([1, 2, 3, 4, 5, 6, 7, 7, 20]) : rng.chance(0.7) ? k : rng.between(1, k),
+    );
     const i = places(g, h.shape[d]!, shape);
     if (!i) return;
     if (rng.chance(0.15)) {
@@ -576,6 +578,7 @@ function start(g: G): void {
 function outside(g: G, n: number, shape: Shape, negative: boolean): string | null {
   const { rng } = g;
   const count = sizeOf(shape);
+  if (count === 0) return null;
   const data = Array.from({ length: count }, () => rng.int(n));
   const far = rng.pick([n, n + 1, 2 * n + 3, 1e6, negative ? -n - 1 : -1, negative ? -2 * n - 1 : -2, -1e6]);
   data[rng.int(count)] = far;
@@ -608,7 +611,7 @@ function degenerate(g: G, definite: boolean): string | null {
 /** Something that only the device finds wrong, followed by ops on it and by an await, which has to say so. */
 function fault(g: G): void {
   const { rng } = g;
-  const x = g.choose(indexable(g));
+  const x = g.choose((k) => g.known(k) && k.shape.length > 0);
   if (!x) return;
   const h = g.at(x);
   const rank = h.shape.length;

@@ -27,6 +27,8 @@ export interface Storage {
   handles: number;
   /** Not for in-place updates: whether the library can is up to it. */
   fixed?: boolean;
+  /** In which order the elements lie is up to the library: so is whether a reshape is a view. */
+  loose?: boolean;
 }
 
 let names = 0;

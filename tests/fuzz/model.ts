@@ -276,7 +276,9 @@ export class Model implements Machine<Handle, Set<Handle>> {
     takeRaised();
     const out = op(this, args);
     this.pending.push(...takeRaised());
-    return Array.isArray(out) ? out : out instanceof Handle ? [out] : out ? [this.fresh(out as Val)] : [];
+    const handles = Array.isArray(out) ? out : out instanceof Handle ? [out] : out ? [this.fresh(out as Val)] : [];
+    if (LOOSE.has(fn)) for (const h of handles) if (h.storage.handles === 1) h.storage.loose = true;
+    return handles;
   }
 
   gradOf(h: Handle): Handle | null {
@@ -287,6 +289,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
       const { frames } = this;
       const saved = frames.splice(0);
       leaf.handle = this.fresh(leaf.grad);
+      leaf.handle.storage.loose = true;
       frames.push(...saved);
     }
     return leaf.handle;
@@ -414,6 +417,9 @@ export class Model implements Machine<Handle, Set<Handle>> {
     const shape = resolve(x.places.length, wanted);
     if (sizeOf(shape) !== x.places.length) fail('ShapeError', 'reshape');
     const same = Int32Array.from({ length: x.places.length }, (_, i) => i);
+    const sizes = (of: Shape): Shape => of.filter((n) => n !== 1);
+    // A view or a copy, which only an update would tell.
+    if (x.storage.loose && !sameShape(sizes(x.shape), sizes(shape))) x.storage.fixed = true;
     if (strided(x.places, shape)) return this.view(x, same, shape);
     return this.fresh(take(read(x), same, shape));
   }
@@ -677,6 +683,12 @@ function losses(m: Model, loss: Val, o: Options): Handle {
   const kind = o.reduction ?? 'mean';
   return m.fresh(kind === 'mean' ? mean(loss, all) : kind === 'sum' ? sum(loss, all) : loss);
 }
+
+/** Functions along a dim, and others whose result may lie in memory in another order, or with gaps. */
+const LOOSE = new Set([
+  ...['cumsum', 'cumprod', 'cummax', 'cummin', 'sort', 'argsort', 'topk'],
+  ...['scatter', 'scatterAdd', 'pad', 'rot90', 'einsum', 'grad'],
+]);
 
 /** Every function that programs call. */
 const TABLE: Record<string, Entry> = {

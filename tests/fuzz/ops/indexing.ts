@@ -131,6 +131,11 @@ function located(shape: Shape, items: readonly unknown[]): Named {
   return { shape: out, places, tensors, view: tensors.length === 0 };
 }
 
+/** No place of an empty tensor is in range: that needs no device. */
+function room(x: Val, places: Int32Array): void {
+  if (x.data.length === 0 && places.includes(-1)) fail('IndexError', 'empty');
+}
+
 /** A value in a tensor's dtype, refused where it would lose something. */
 function fitting(x: Val, given: Operand): Val {
   if (typeof given !== 'number') {
@@ -167,6 +172,7 @@ function indexPut(h: Handle, items: readonly unknown[], given: Operand, accumula
   const { shape, places, tensors } = located(x.shape, items);
   if (accumulate && x.dtype === 'bool') fail('DTypeError', 'bools do not add up');
   const v = fitting(x, given);
+  room(x, places);
   if (!sameShape(broadcastShape(shape, v.shape), shape)) fail('ShapeError', 'value');
   const wide = broadcast(v, shape);
   const out = accumulate ? plus(x, put(wide, places, x.shape)) : replaced(x, places, wide, true);
@@ -212,6 +218,7 @@ const PUTS: Record<string, Put> = {
     source(h as Handle, d, given, values as Handle);
     const { shape, places, tensors } = located(x.shape, items);
     if (x.dtype === 'bool') fail('DTypeError', 'bools do not add up');
+    room(x, places);
     const factor = (optionsOf(o).alpha as number | undefined) ?? 1;
     const v = read(values as Handle);
     if (promote([values as Handle, factor]) === 'float32' && x.dtype !== 'float32') fail('DTypeError', 'fraction');
