@@ -44,6 +44,7 @@ import {
   extreme,
   type Fault,
   filled,
+  type Group,
   isRecording,
   log,
   type MapOptions,
@@ -72,6 +73,7 @@ import {
   takeRaised,
   test,
   type Val,
+  withGroup,
   withRecording,
 } from './values.ts';
 
@@ -218,6 +220,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
   private readonly live = new Set<Handle>();
   /** What the device may still complain about. */
   private pending: Fault[] = [];
+  private readonly derived = new Set<Group>();
 
   // Handles
 
@@ -274,7 +277,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
     if (!op) throw new Error(`the model has no ${fn}`);
     this.alive(args);
     takeRaised();
-    const out = op(this, args);
+    const out = withGroup(COMPOSED.has(fn) ? { spent: false } : null, () => op(this, args));
     this.pending.push(...takeRaised());
     const handles = Array.isArray(out) ? out : out instanceof Handle ? [out] : out ? [this.fresh(out as Val)] : [];
     if (LOOSE.has(fn)) for (const h of handles) if (h.storage.handles === 1) h.storage.loose = true;
@@ -475,13 +478,30 @@ export class Model implements Machine<Handle, Set<Handle>> {
     const createGraph = options.createGraph === true;
     const retainGraph = (options.retainGraph as boolean | undefined) ?? createGraph;
     const seed = this.seed(y, options.gradient as Handle | undefined);
-    reverse([seed], { retainGraph, createGraph }, (tape, g) => {
+    this.pass([seed], { retainGraph, createGraph }, (tape, g) => {
       const leaf = tape.leaf as { grad: Val | null; handle?: Handle } | null;
       if (!leaf) return;
       const before = leaf.handle ? read(leaf.handle) : leaf.grad;
       leaf.grad = before ? withRecording(createGraph, () => add(before, g)) : g;
       delete leaf.handle;
     });
+  }
+
+  /** A pass that does not retain what it goes through, be it in vain. */
+  spending<T>(options: Options, fn: () => T): T {
+    try {
+      return fn();
+    } finally {
+      if (!options.retainGraph && !options.createGraph) for (const g of this.derived) g.spent = true;
+    }
+  }
+
+  private pass(
+    seeds: readonly Seed[],
+    options: { readonly retainGraph: boolean; readonly createGraph: boolean; readonly targets?: ReadonlySet<Tape> },
+    arrive: (tape: Tape, g: Val) => void,
+  ): void {
+    reverse(seeds, { ...options, derived: this.derived }, arrive);
   }
 
   private seed(y: Handle, gradient: Handle | undefined): Seed {
@@ -501,7 +521,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
     const found = new Map<Tape, Val>();
     const seeds = outputs.map((y) => this.seed(y, undefined));
     const targets = new Set(inputs.map((x) => x.tape!));
-    reverse(seeds, { retainGraph, createGraph, targets }, (tape, g) => {
+    this.pass(seeds, { retainGraph, createGraph, targets }, (tape, g) => {
       if (targets.has(tape)) found.set(tape, g);
     });
     return inputs.map((x) => {
@@ -683,6 +703,8 @@ function losses(m: Model, loss: Val, o: Options): Handle {
   const kind = o.reduction ?? 'mean';
   return m.fresh(kind === 'mean' ? mean(loss, all) : kind === 'sum' ? sum(loss, all) : loss);
 }
+
+const COMPOSED = new Set([ORDER, INDEXING, MOVEMENT, LINALG].flatMap((ops) => Object.keys(ops)));
 
 /** Functions along a dim, and others whose result may lie in memory in another order, or with gaps. */
 const LOOSE = new Set([
@@ -939,10 +961,10 @@ const TABLE: Record<string, Entry> = {
   },
 
   backward: (m, [y, o]) => {
-    m.backward(y as Handle, optionsOf(o));
+    m.spending(optionsOf(o), () => m.backward(y as Handle, optionsOf(o)));
     return null;
   },
-  grad: (m, [ys, xs, o]) => m.grad(ys as Handle[], xs as Handle[], optionsOf(o)),
+  grad: (m, [ys, xs, o]) => m.spending(optionsOf(o), () => m.grad(ys as Handle[], xs as Handle[], optionsOf(o))),
   retainGrad: (_, [h]) => {
     const { tape } = h as Handle;
     if (!tape) return fail('UnsupportedError', 'retainGrad');

@@ -58,9 +58,26 @@ type Rule = (g: Val) => (Val | null)[];
 
 let ids = 0;
 
+/** The ops that the model makes one op of the library from, and their gradients. */
+export interface Group {
+  /** Whether its graph is used up depends on whether gradients look at inputs or at outputs, which is the library's affair. */
+  spent: boolean;
+}
+let group: Group | null = null;
+export function withGroup<T>(g: Group | null, fn: () => T): T {
+  const before = group;
+  group = g;
+  try {
+    return fn();
+  } finally {
+    group = before;
+  }
+}
+
 /** An op on the model's tape, or a leaf (without a rule). */
 export class Tape {
   readonly id = ids++;
+  readonly group = group;
   released = false;
   leaf: { grad: Val | null } | null = null;
   constructor(
@@ -368,7 +385,13 @@ export interface Seed {
 
 export function reverse(
   seeds: readonly Seed[],
-  options: { readonly retainGraph: boolean; readonly createGraph: boolean; readonly targets?: ReadonlySet<Tape> },
+  options: {
+    readonly retainGraph: boolean;
+    readonly createGraph: boolean;
+    readonly targets?: ReadonlySet<Tape>;
+    /** Gets the groups whose gradients have gradients. */
+    readonly derived: Set<Group>;
+  },
   arrive: (tape: Tape, g: Val) => void,
 ): void {
   const reached = new Set<Tape>();
@@ -385,6 +408,9 @@ export function reverse(
   for (const t of [...sorted].reverse())
     if (!targets || targets.has(t) || t.parents.some((p) => p && leading.has(p))) leading.add(t);
   const visit = sorted.filter((t) => leading.has(t));
+  for (const t of visit)
+    if (t.group?.spent) throw new Expected('GeneratorError', 'graph perhaps used');
+    else if (t.group && options.createGraph) options.derived.add(t.group);
   const used = visit.filter((t) => t.rule && t.released && t.parents.some((p) => p && leading.has(p)));
   if (used.length > 0) throw new Expected('UnsupportedError', 'graph used');
   const gradients = new Map<Tape, Val>();
@@ -399,7 +425,7 @@ export function reverse(
       if (!g) continue;
       if (t.leaf || targets?.has(t)) arrive(t, g);
       if (!t.rule || !t.parents.some((p) => p && leading.has(p))) continue;
-      const out = t.rule(g);
+      const out = withGroup(t.group, () => t.rule!(g));
       t.parents.forEach((p, i) => {
         if (p && leading.has(p) && out[i]) accumulate(p, out[i]!);
       });
