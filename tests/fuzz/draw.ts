@@ -288,10 +288,10 @@ export function moreView(g: G, x: string): string | null {
   switch (rng.weighted({ index: 3, diagonal: rank >= 2 ? 1.5 : 0, unfold: 1.5, unflatten: 0.7, movedim: 0.7 })) {
     case 'diagonal': {
       const [a, b] = rng.shuffled(h.shape.map((_, i) => i)) as [number, number];
-      return g.call('diagonal', [x, rng.between(-2, 2), a, b - (rng.chance(0.3) ? rank : 0)]);
+      return differentiated(g, g.call('diagonal', [x, rng.between(-2, 2), a, b - (rng.chance(0.3) ? rank : 0)]));
     }
     case 'unfold':
-      return n > 0 ? g.call('unfold', [x, d, rng.between(1, n), rng.between(1, 3)]) : null;
+      return n > 0 ? differentiated(g, g.call('unfold', [x, d, rng.between(1, n), rng.between(1, 3)])) : null;
     case 'unflatten': {
       const k = rng.pick([1, 2, 3].filter((m) => n % m === 0));
       return n > 0
@@ -342,9 +342,10 @@ function moved(g: G): void {
       case 'flip':
         return g.call('flip', [x, dims]);
       case 'roll':
-        return rng.chance(0.25) || dims.length === 0
-          ? g.call('roll', [x, rng.between(-4, 4)])
-          : g.call('roll', [x, dims.map(() => rng.between(-5, 5)), dims]);
+        if (rng.chance(0.25) || dims.length === 0) return g.call('roll', [x, rng.between(-4, 4)]);
+        // A dim that is named twice is rolled twice.
+        if (rng.chance(0.3)) dims.push(dims[0]!);
+        return g.call('roll', [x, dims.map(() => rng.between(-5, 5)), dims]);
       case 'repeat':
         return g.call('repeat', [x, [...(rng.chance(0.3) ? [2] : []), ...h.shape.map(() => rng.pick([1, 1, 2, 3]))]]);
       case 'tile':
