@@ -493,11 +493,14 @@ function matrix(g: G, n: number, symmetric: boolean): string | null {
   const both = turned ? g.call('add', [small!, turned]) : small;
   const steps = g.call('arange', [2, 2 + 3 * n, 3, {}]);
   const diagonal = steps && g.call('diag', [steps]);
-  const a = both && diagonal && g.call('add', [both, diagonal]);
-  return chain(
-    g,
-    [small, turned, both, steps, diagonal, a].filter((t) => t !== x),
-  );
+  const sum = both && diagonal && g.call('add', [both, diagonal]);
+  const a = chain(g, [small, turned, both, steps, diagonal, sum]);
+  if (!a || !symmetric || rng.chance(0.5)) return a;
+  // As a leaf, so that nothing makes its gradient symmetric.
+  const apart = g.call('detach', [a]);
+  const leaf = apart && g.call('contiguous', [apart]);
+  if (leaf) g.emit({ do: 'requiresGrad', of: leaf, on: true });
+  return chain(g, [a, apart, leaf]);
 }
 
 function dense(g: G): void {

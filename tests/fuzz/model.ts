@@ -277,7 +277,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
     if (!op) throw new Error(`the model has no ${fn}`);
     this.alive(args);
     takeRaised();
-    const out = withGroup(COMPOSED.has(fn) ? { spent: false } : null, () => op(this, args));
+    const out = withGroup(COMPOSED.has(fn) ? { curved: CURVED.has(fn), spent: false } : null, () => op(this, args));
     this.pending.push(...takeRaised());
     const handles = Array.isArray(out) ? out : out instanceof Handle ? [out] : out ? [this.fresh(out as Val)] : [];
     if (LOOSE.has(fn)) for (const h of handles) if (h.storage.handles === 1) h.storage.loose = true;
@@ -524,6 +524,8 @@ export class Model implements Machine<Handle, Set<Handle>> {
     this.pass(seeds, { retainGraph, createGraph, targets }, (tape, g) => {
       if (targets.has(tape)) found.set(tape, g);
     });
+    if (createGraph && [...found.values()].some((g) => !g.tape) && [...this.derived].some((g) => g.curved))
+      fail('GeneratorError', 'a gradient that may have a history');
     return inputs.map((x) => {
       const g = found.get(x.tape!);
       if (!g && !options.allowUnused) fail('UnsupportedError', 'unused');
@@ -704,6 +706,7 @@ function losses(m: Model, loss: Val, o: Options): Handle {
   return m.fresh(kind === 'mean' ? mean(loss, all) : kind === 'sum' ? sum(loss, all) : loss);
 }
 
+const CURVED = new Set([...Object.keys(LINALG), 'cumprod', 'prod', 'norm', 'matrixNorm']);
 const COMPOSED = new Set([ORDER, INDEXING, MOVEMENT, LINALG].flatMap((ops) => Object.keys(ops)));
 
 /** Functions along a dim, and others whose result may lie in memory in another order, or with gaps. */

@@ -347,7 +347,7 @@ export function mapRefs(x: Arg, visit: (ref: Ref) => Ref): Arg {
   return x;
 }
 
-/** An instruction under other names. */
+/** An instruction under other names: a new one, because places in a program are known by their instruction. */
 export function renamed(i: Instr, name: (n: string) => string): Instr {
   const ref = (r: Ref): Ref => (r.endsWith('.grad') ? `${name(baseOf(r))}.grad` : name(r));
   switch (i.do) {
@@ -368,7 +368,7 @@ export function renamed(i: Instr, name: (n: string) => string): Instr {
       return { ...i, scope: name(i.scope), of: name(i.of) };
     case 'throw':
     case 'sync':
-      return i;
+      return { ...i };
     case 'read':
       return { ...i, of: ref(i.of) };
     default:

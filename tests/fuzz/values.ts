@@ -60,6 +60,8 @@ let ids = 0;
 
 /** The ops that the model makes one op of the library from, and their gradients. */
 export interface Group {
+  /** Its gradients may have a history, even where they do not change. */
+  readonly curved: boolean;
   /** Whether its graph is used up depends on whether gradients look at inputs or at outputs, which is the library's affair. */
   spent: boolean;
 }

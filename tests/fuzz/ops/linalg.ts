@@ -133,7 +133,7 @@ function solved(a: Val, b: Val): Val {
     data.set(eliminate(part, n, b.data.slice(i * n * k, (i + 1) * n * k), k) ?? [], i * n * k);
   });
   const size = most(data);
-  const err = inverse * (b.err + n * a.err * size) + 8 * n * kappa * size;
+  const err = inverse * (b.err + n * a.err * size) + 2 * n * kappa * size;
   const wild = a.wild || b.wild || !(kappa < WORST) || !(err < 1e6);
   const plain: Val = { ...value(data, b.shape, 'float32', 0, wild), err, tape: null };
   const out: Val = taped(plain, [a, b], (g) => {
@@ -209,7 +209,7 @@ function expansion(e: readonly (readonly Val[])[]): Val {
 /** How many roundings a value of a matrix is off for its condition. */
 const roundings = (a: Val): number => {
   const { kappa } = condition(a);
-  return kappa < WORST ? 8 * rows(a) * kappa : Infinity;
+  return kappa < WORST ? 2 * rows(a) * kappa : Infinity;
 };
 
 function determinant(a: Val): Val {
@@ -284,7 +284,7 @@ function spectrum(a: Val): { values: Val; projections: Val[] } {
       for (let p = 0; p < n * n; p++) planes[i]![b * n * n + p] = vector[Math.floor(p / n)]! * vector[p % n]!;
     });
   });
-  const err = n * a.err + 16 * n * size;
+  const err = n * a.err + 4 * size;
   const wild = a.wild || gap < 0.25 || !(err < 1e6);
   const bare = (data: Float64Array, shape: Shape, e: number): Val => ({
     ...value(data, shape, 'float32', 0, wild),
@@ -303,7 +303,7 @@ function spectrum(a: Val): { values: Val; projections: Val[] } {
     symmetric(projections.map((p, i) => mul(single(g, i), p)).reduce(add)),
   ]);
   const projections: Val[] = planes.map((plane, i) =>
-    taped(bare(plane, a.shape, (8 * err) / Math.min(gap, 1) + 16), [a], (g) => {
+    taped(bare(plane, a.shape, (2 * err) / gap + 4), [a], (g) => {
       const turned = projections.flatMap((p, j) => {
         if (j === i) return [];
         const own = projections[i]!;
@@ -360,7 +360,7 @@ function singularValues(a: Val): Val {
     mapOf(values.shape, values.shape, (at) => [...at.slice(0, -1), values.shape[r - 1]! - 1 - at[r - 1]!]),
     values.shape,
   );
-  return values.data.some((v) => v < 0.05) ? { ...descending, wild: true } : rough(sqrt(descending), 16 * rows(a));
+  return values.data.some((v) => v < 0.05) ? { ...descending, wild: true } : rough(sqrt(descending), 4 * rows(a));
 }
 
 const safe = (a: Val): Val =>
@@ -369,7 +369,7 @@ const safe = (a: Val): Val =>
 const factored = (a: Val): Val => {
   const least = Math.min(...spectrum(constant(gram(a))).values.data);
   const largest = Math.max(...spectrum(constant(gram(a))).values.data);
-  return rough(safe(a), 8 * Math.max(...a.shape.slice(-2)) * Math.sqrt(Math.max(1, largest / Math.max(least, 1e-9))));
+  return rough(safe(a), 2 * Math.max(...a.shape.slice(-2)) * Math.sqrt(Math.max(1, largest / Math.max(least, 1e-9))));
 };
 
 const lower = (a: Val, upper: boolean): Val =>

@@ -164,12 +164,14 @@ function vectorNorm(x: Val, p: number, over: readonly number[]): Val {
     }
     default: {
       const powers = sum(power(size, p), over);
-      const root = smooth(
+      const exactly = smooth(
         powers,
         (v) => v ** (1 / p),
         (v) => v ** (1 / p - 1) / p,
         (g, y) => mul(g, div(number(1 / p), power(y, p - 1))),
       );
+      // Powers with fractions are not exact, whatever their value.
+      const root = { ...exactly, err: exactly.err + 8 * Math.max(0, ...exactly.data) };
       return x.tape && powers.data.some((v) => v < 0.01) ? { ...root, wild: true } : root;
     }
   }
