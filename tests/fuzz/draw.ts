@@ -23,8 +23,8 @@ function source(g: G, where: (h: Handle) => boolean): string | null {
 }
 
 /** Gradients right behind an op, while its result is the latest tensor. */
-function differentiated(g: G, out: string | null): string | null {
-  if (out && g.at(out).tape && g.rng.chance(0.4)) g.rng.pick([g.backward, g.grad, g.second]).call(g);
+function differentiated(g: G, out: string | null, often = 0.4): string | null {
+  if (out && g.at(out).tape && g.rng.chance(often)) g.rng.pick([g.backward, g.grad, g.second]).call(g);
   return out;
 }
 
@@ -548,7 +548,7 @@ function dense(g: G): void {
     if (op === 'solveTriangular') more.push({ upper: rng.chance(0.5) });
     if (op === 'ridge') more.push(0.5);
   }
-  differentiated(g, g.call(op, [a, ...more], op === 'slogdet' ? 2 : 1));
+  differentiated(g, g.call(op, [a, ...more], op === 'slogdet' ? 2 : 1), 0.8);
 }
 
 /** Functions that give promises, with something in between that their inputs may change by. */

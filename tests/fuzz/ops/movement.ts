@@ -13,7 +13,6 @@ import {
   read,
 } from '../handles.ts';
 import {
-  constant,
   div,
   extreme,
   map,
@@ -26,6 +25,7 @@ import {
   sizeOf,
   smooth,
   sqrt,
+  step,
   sum,
   take,
   type Val,
@@ -155,7 +155,10 @@ function vectorNorm(x: Val, p: number, over: readonly number[]): Val {
     case -Infinity:
       return extreme(size, over, (a, b) => a < b);
     case 0:
-      return sum(constant(map([x], (v) => (v !== 0 ? 1 : 0), { jumps: true })), over);
+      return sum(
+        step(x, (v) => (v !== 0 ? 1 : 0)),
+        over,
+      );
     case 2: {
       const squares = sum(mul(x, x), over);
       // Near 0 the slope is what an implementation makes it.
