@@ -104,7 +104,7 @@ export function assign_(x: Tensor, value: Operand): Tensor {
       throw new UnsupportedError(
         'assign_: the tensor is a leaf that requires a gradient; update it inside noGrad(() => …)',
       );
-    if (!whole(x) || x.cell.handles + x.cell.collected > 1)
+    if (x.cell.handles + x.cell.collected > 1)
       throw new UnsupportedError(
         'assign_: the tensor is or has a view that autograd would have to follow; dispose of the views first, or use an op that makes a new tensor',
       );

@@ -142,8 +142,8 @@ function substituted(a: Tensor, b: Tensor, upper: boolean): Tensor {
  */
 export function solve(a: Tensor, b: Tensor): Tensor {
   matrices('solve', a, 'square');
-  const right = rightHandSide('solve', a, b);
   return compose('solve', () => {
+    const right = rightHandSide('solve', a, b);
     const x = solved('solve', ...together('solve', a, right), true);
     return isVector(a, b) ? squeeze(x, -1) : x;
   });
@@ -168,8 +168,8 @@ export function solveTriangular(a: Tensor, b: Tensor, options: SolveTriangularOp
     throw new UnsupportedError(
       'solveTriangular: upper is not given; it is true for upper triangles, false for lower ones',
     );
-  const right = rightHandSide('solveTriangular', a, b);
   return compose('solveTriangular', () => {
+    const right = rightHandSide('solveTriangular', a, b);
     const x = substituted(...together('solveTriangular', a, right), options.upper);
     return isVector(a, b) ? squeeze(x, -1) : x;
   });
@@ -408,8 +408,8 @@ export function svd(a: Tensor): SVD {
  */
 export function lstsq(a: Tensor, b: Tensor): Tensor {
   const [m, n] = matrices('lstsq', a);
-  const right = rightHandSide('lstsq', a, b);
   return compose('lstsq', () => {
+    const right = rightHandSide('lstsq', a, b);
     const { q, r } = qr(m < n ? T(a) : a);
     const x =
       m < n
@@ -422,10 +422,10 @@ export function lstsq(a: Tensor, b: Tensor): Tensor {
 /** The x that makes |a x - b|² + alpha |x|² least: (a^T a + alpha I)^-1 a^T b. */
 export function ridge(a: Tensor, b: Tensor, alpha: number): Tensor {
   matrices('ridge', a);
-  const right = rightHandSide('ridge', a, b);
   if (typeof alpha !== 'number' || !(alpha >= 0))
     throw new UnsupportedError(`ridge: alpha is ${describe(alpha)}, but it must be a number of at least 0`);
   return compose('ridge', () => {
+    const right = rightHandSide('ridge', a, b);
     const square = matmul(T(a), a);
     const x = solve(add(square, mul(identityLike(square), alpha)), matmul(T(a), right));
     return isVector(a, b) ? squeeze(x, -1) : x;

@@ -186,4 +186,28 @@ describe.each(devices)('in-place updates and gradients on %s', (name) => {
       expect(await y.toArray()).toEqual([4, 28, 28]);
       for (const t of [w, y, plain, part]) t.dispose();
     }));
+
+  it('results that lie permuted or with gaps in their storage are updated like others', () =>
+    clean(device, async () => {
+      const w = tl.tensor(
+        [
+          [1, 2],
+          [3, 4],
+        ],
+        { requiresGrad: true },
+      );
+      const made = tl.tidy(() => [w.cumsum(0), w.pad([1, -1]), w.mul(2).t()]);
+      for (const [y, value, slope] of [
+        [made[0], [3, 6, 12, 18], [6, 6, 3, 3]],
+        [made[1], [0, 3, 0, 9], [3, 0, 3, 0]],
+        [made[2], [6, 18, 12, 24], [6, 6, 6, 6]],
+      ] as const) {
+        y!.mul_(3);
+        expect(Array.from(await y!.data())).toEqual(value);
+        tl.tidy(() => y!.sum().backward());
+        expect(Array.from(await w.grad!.data())).toEqual(slope);
+        w.grad = null;
+      }
+      for (const t of [w, ...made]) t.dispose();
+    }));
 });

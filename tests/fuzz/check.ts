@@ -2,6 +2,7 @@
 import { Library, type Place } from './library.ts';
 import { Model } from './model.ts';
 import { type Program, type Reading, runNow, runProgram, type Trace } from './program.ts';
+import type { Fault } from './values.ts';
 
 export interface Failure {
   readonly place: string;
@@ -15,6 +16,7 @@ const CONTRACT = new Set([
   'ShapeError',
   'DTypeError',
   'IndexError',
+  'NumericsError',
   'DeviceError',
   'DisposedError',
   'UnsupportedError',
@@ -71,11 +73,19 @@ function compare(
   errors: Map<string, string>,
 ): Failure | null {
   const fail = (kind: Failure['kind'], message: string): Failure => ({ place: place.name, kind, message });
+  const reported = new Set<Fault>();
   for (const [label, g] of got)
     if ('error' in g && !CONTRACT.has(g.error)) return fail('crash', `${label}: ${g.error}: ${g.message}`);
     else if ('error' in g && !want.has(label)) return fail('error', `${label}: ${g.error}: ${g.message}`);
   for (const [label, w] of want) {
     const g = got.get(label);
+    const doubts = ('doubts' in w && w.doubts) || [];
+    if (g && 'error' in g && doubts.some((d) => d.fault.error === g.error)) {
+      for (const d of doubts) reported.add(d.fault);
+      continue;
+    }
+    const silent = doubts.find((d) => d.due && !reported.has(d.fault));
+    if (silent) return fail('error', `${label}: no error, expected ${silent.fault.error} from the device`);
     if (!g) {
       // A gradient that is zero everywhere may be left out.
       if (label.endsWith('.grad') && !('error' in w) && (w.wild || Array.from(w.data).every((v) => v === 0))) continue;

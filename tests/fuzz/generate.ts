@@ -1,6 +1,8 @@
 // Draws programs. The model runs along, so that the generator knows shapes, dtypes, aliases and magnitudes, keeps values exact
 // where it can, and gives jumps (comparisons, floor, argmax, relu's kink) exact inputs only.
-import { type Handle, Model, read } from './model.ts';
+import * as draw from './draw.ts';
+import { type Handle, read } from './handles.ts';
+import { Model } from './model.ts';
 import { type Arg, baseOf, defined, type Instr, isRef, type Program, Run, renamed, Thrown } from './program.ts';
 import { Random } from './random.ts';
 import { Expected, type Shape, sameShape, sizeOf, type Val, withRecording } from './values.ts';
@@ -42,6 +44,17 @@ const STEPS = {
   noGrad: 0.4,
   random: 0.4,
   sync: 0.2,
+  scan: 1.2,
+  order: 1,
+  look: 1.5,
+  scatter: 1.7,
+  moved: 2,
+  truth: 0.6,
+  norms: 0.5,
+  einsum: 0.7,
+  dense: 1.2,
+  start: 0.5,
+  fault: 0.4,
 } as const;
 type Step = keyof typeof STEPS;
 
@@ -75,7 +88,7 @@ const VARYING: Record<string, readonly number[]> = {
 
 const steps = (): Record<Step, number> => ({ ...STEPS });
 
-class Generator {
+export class Generator {
   readonly rng: Random;
   readonly model = new Model();
   readonly run: Run<Handle, Set<Handle>>;
@@ -104,40 +117,45 @@ class Generator {
     this.uniform = rng.chance(0.35);
     for (const k of Object.keys(this.weights) as Step[]) this.weights[k] *= rng.pick([0, 0.3, 1, 1, 3]);
     if (this.exactOnly) this.weights.smooth = 0;
-    if (this.exactOnly) this.weights.rowwise *= 0.2;
+    if (this.exactOnly) for (const k of ['rowwise', 'dense', 'norms'] as const) this.weights[k] *= 0.3;
     const rank = rng.pick([1, 2, 2, 2, 3, 3]);
     this.family = Array.from({ length: rank }, () => rng.pick([1, 2, 2, 3, 3, 4, 5]));
   }
 
+  /** Not at the top of the program, where it can wait. */
+  get nested(): boolean {
+    return this.depth > 0 || this.inLoop;
+  }
+
   // Names and the pool
 
-  private name(): string {
+  name(): string {
     return `v${++this.count}`;
   }
 
   /** Live tensors, latest first. */
-  private pool(where: (h: Handle, name: string) => boolean = () => true): string[] {
+  pool(where: (h: Handle, name: string) => boolean = () => true): string[] {
     const out: string[] = [];
     for (const [name, h] of this.run.env) if (name.startsWith('v') && !h.disposed && where(h, name)) out.push(name);
     return out.reverse();
   }
 
-  private at(name: string): Handle {
+  at(name: string): Handle {
     return this.run.env.get(name)!;
   }
 
   /** A live tensor, more often a late one. */
-  private choose(where: (h: Handle, name: string) => boolean = () => true): string | null {
+  choose(where: (h: Handle, name: string) => boolean = () => true): string | null {
     const list = this.pool(where);
     if (list.length === 0) return null;
     return list[Math.floor(this.rng.next() ** 1.6 * list.length)]!;
   }
 
-  private readonly float = (h: Handle): boolean => h.dtype === 'float32';
-  private readonly exact = (h: Handle): boolean => h.storage.value.err === 0 && !h.storage.value.wild;
-  private readonly known = (h: Handle): boolean => !h.storage.value.wild;
+  readonly float = (h: Handle): boolean => h.dtype === 'float32';
+  readonly exact = (h: Handle): boolean => h.storage.value.err === 0 && !h.storage.value.wild;
+  readonly known = (h: Handle): boolean => !h.storage.value.wild;
 
-  private most(h: Handle): number {
+  most(h: Handle): number {
     return read(h).data.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
   }
   private least(h: Handle): number {
@@ -147,7 +165,7 @@ class Generator {
   // Emitting
 
   /** Runs an instruction on the model and keeps it, unless the model refuses it. */
-  private emit(i: Instr): boolean {
+  emit(i: Instr): boolean {
     try {
       this.run.step(i);
     } catch (error) {
@@ -172,7 +190,7 @@ class Generator {
   }
 
   /** A call with new results, dropped where they are too large to stay exact. */
-  private call(fn: string, args: readonly Arg[], outs = 1, range?: readonly [number, number]): string | null {
+  call(fn: string, args: readonly Arg[], outs = 1, range?: readonly [number, number]): string | null {
     const out = Array.from({ length: outs }, () => this.name());
     const i: Call = { do: 'call', fn, args, out, ...(range ? { range } : {}) };
     try {
@@ -222,7 +240,7 @@ class Generator {
     return out;
   }
 
-  private tensor(shape: Shape, dtype: 'float32' | 'int32' | 'bool', options: { leaf?: boolean } = {}): string | null {
+  tensor(shape: Shape, dtype: 'float32' | 'int32' | 'bool', options: { leaf?: boolean } = {}): string | null {
     const n = sizeOf(shape);
     const data: Arg[] =
       dtype === 'float32'
@@ -342,7 +360,7 @@ class Generator {
     this.call(op, [x]);
   }
 
-  private partner(x: string, where: (h: Handle, name: string) => boolean = () => true): string | null {
+  partner(x: string, where: (h: Handle, name: string) => boolean = () => true): string | null {
     const shape = this.at(x).shape;
     return this.choose((h, name) => {
       if (!where(h, name)) return false;
@@ -435,7 +453,7 @@ class Generator {
     return out;
   }
 
-  private scalar(): void {
+  scalar(): void {
     const { rng } = this;
     const op = rng.weighted({ add: 3, sub: 1, mul: 3, maximum: 0.7, minimum: 0.7, div: 0.6 });
     const kinked = op === 'maximum' || op === 'minimum';
@@ -446,11 +464,11 @@ class Generator {
     else this.call(op, [x, s]);
   }
 
-  private number(h: Handle): number {
+  number(h: Handle): number {
     return this.float(h) ? this.rng.pick(this.rng.chance(0.7) ? FRACTIONS : WHOLES) : this.rng.pick(WHOLES);
   }
 
-  private compare(): string | null {
+  compare(): string | null {
     const { rng } = this;
     const x = this.choose(this.exact);
     if (!x) return null;
@@ -482,7 +500,7 @@ class Generator {
   }
 
   /** Some dims of a tensor, as options of a reduction. */
-  private over(h: Handle): Record<string, Arg> {
+  over(h: Handle): Record<string, Arg> {
     const { rng } = this;
     const rank = h.shape.length;
     const out: Record<string, Arg> = {};
@@ -585,8 +603,11 @@ class Generator {
       unbind: rank >= 1 && shape[0]! <= 4 && shape[0]! > 0 ? 0.5 : 0,
       chunk: rank >= 1 && shape[0]! >= 2 ? 0.5 : 0,
       detach: 0.7,
+      more: 2.5,
     });
     switch (op) {
+      case 'more':
+        return draw.moreView(this, x);
       case 'reshape': {
         const n = sizeOf(shape);
         const options: number[][] = [[n], [1, n], [n, 1], [...shape].reverse()];
@@ -717,7 +738,7 @@ class Generator {
   // In place
 
   /** A tensor that an in-place op may take: the model knows the rules. */
-  private inPlace(target: string | null = this.choose((h) => h.dtype !== 'bool' && h.places.length > 0)): void {
+  inPlace(target: string | null = this.choose((h) => h.dtype !== 'bool' && h.places.length > 0)): void {
     const { rng } = this;
     if (!target) return;
     const h = this.at(target);
@@ -769,7 +790,7 @@ class Generator {
   }
 
   /** The value that a call would have. */
-  private tried(fn: string, args: readonly Arg[]): Val | null {
+  tried(fn: string, args: readonly Arg[]): Val | null {
     try {
       return withRecording(false, () => {
         const frame = this.model.openFrame();
@@ -802,7 +823,7 @@ class Generator {
 
   // Life
 
-  private dispose(): void {
+  dispose(): void {
     const x = this.choose((_, name) => !this.outer.has(name));
     if (x) this.emit({ do: 'dispose', of: x });
   }
@@ -841,7 +862,7 @@ class Generator {
     return this.call(kind === 'mean' ? 'mean' : 'sum', [x]);
   }
 
-  private backward(): void {
+  backward(): void {
     const { rng } = this;
     const options: Record<string, Arg> = {};
     if (rng.chance(0.25)) options.retainGraph = true;
@@ -863,7 +884,7 @@ class Generator {
     this.emit({ do: 'call', fn: 'backward', args: [y, options], out: [] });
   }
 
-  private grad(): void {
+  grad(): void {
     const { rng } = this;
     const y = this.loss();
     if (!y || this.at(y).places.length !== 1) return;
@@ -874,7 +895,7 @@ class Generator {
   }
 
   /** Gradients of a function of gradients. */
-  private second(): void {
+  second(): void {
     const { rng } = this;
     const y = this.loss();
     if (!y || this.at(y).places.length !== 1) return;
@@ -944,7 +965,7 @@ class Generator {
   // Scopes
 
   /** Runs `fill` with instructions going into a block, which is added if something did. */
-  private block(b: Block, fill: () => void, results: () => readonly string[] = () => []): string[] {
+  block(b: Block, fill: () => void, results: () => readonly string[] = () => []): string[] {
     const before = this.list;
     const inner: Instr[] = [];
     this.list = inner;
@@ -1018,6 +1039,7 @@ class Generator {
       { do: 'call', fn: 'narrow', args: [x, 0, 0, (h.shape[0] ?? 1) + 3], out: [this.name()] },
       { do: 'call', fn: 'permute', args: [x, [0, 0]], out: [this.name()] },
       { do: 'throw' },
+      ...draw.wrongCalls(this, x).map(({ fn, args }): Instr => ({ do: 'call', fn, args, out: [this.name()] })),
     ];
     if (h.shape.length > 0) {
       const odd = this.tensor([...h.shape.slice(0, -1), h.shape[h.shape.length - 1]! + 3], 'float32');
@@ -1092,6 +1114,19 @@ class Generator {
         return;
       case 'view':
         this.view();
+        return;
+      case 'scan':
+      case 'order':
+      case 'look':
+      case 'scatter':
+      case 'moved':
+      case 'truth':
+      case 'norms':
+      case 'einsum':
+      case 'dense':
+      case 'start':
+      case 'fault':
+        draw.STEPS[step](this);
         return;
       default:
         this[step]();

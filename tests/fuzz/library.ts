@@ -4,7 +4,8 @@ import * as tl from '../../src/index.ts';
 import { provideGPU } from '../../src/init.ts';
 import { Device } from '../../src/tensor/device.ts';
 import { gpu, type TestedDevice } from '../setup/devices.ts';
-import type { Machine, Reading } from './program.ts';
+import { type Machine, type Reading, SYNCED } from './program.ts';
+import * as unique from './unique.ts';
 
 provideGPU(gpu);
 
@@ -64,7 +65,7 @@ function shared(b: Backend, bindings: number): Backend {
 }
 
 type Callable = (...args: unknown[]) => unknown;
-const functions = tl as unknown as Record<string, Callable | undefined>;
+const functions = { ...tl, ...tl.linalg, ...unique, norm: tl.norm } as unknown as Record<string, Callable | undefined>;
 
 /** Tensors in what a function gives: one, several, or by name. */
 function tensorsOf(result: unknown): tl.Tensor[] {
@@ -113,6 +114,10 @@ export class Library implements Machine<tl.Tensor, tl.Scope> {
     // Some are only methods.
     const [x, ...rest] = args;
     return tensorsOf((x as unknown as Record<string, Callable>)[fn]!(...rest));
+  }
+
+  async start(fn: string, args: readonly unknown[]): Promise<tl.Tensor[]> {
+    return tensorsOf(await functions[fn]!(...args));
   }
 
   gradOf(h: tl.Tensor): tl.Tensor | null {
@@ -170,7 +175,8 @@ export class Library implements Machine<tl.Tensor, tl.Scope> {
     return { shape, dtype, data: await numbers };
   }
 
-  async sync(): Promise<void> {
+  async sync(): Promise<Reading> {
     await this.device.sync();
+    return SYNCED;
   }
 }

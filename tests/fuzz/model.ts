@@ -1,6 +1,35 @@
 // The model: what programs mean, eagerly and without an engine. Tensors are lists of places in a storage, so that views and
 // in-place updates need no strides; ops are composed of the few in values.ts, so that gradients of every order follow.
-import type { Machine, Reading } from './program.ts';
+import {
+  type Args,
+  arg,
+  better,
+  cast,
+  dim,
+  dims,
+  type Entry,
+  fail,
+  floatsOnly,
+  gatherVal,
+  Handle,
+  keptShape,
+  kinked,
+  mean,
+  numeric,
+  type Operand,
+  type Options,
+  operand,
+  optionsOf,
+  promote,
+  read,
+  square,
+  strided,
+} from './handles.ts';
+import { INDEXING } from './ops/indexing.ts';
+import { LINALG } from './ops/linalg.ts';
+import { MOVEMENT } from './ops/movement.ts';
+import { ORDER } from './ops/order.ts';
+import { type Doubt, type Machine, type Reading, SYNCED } from './program.ts';
 import {
   add,
   broadcast,
@@ -13,7 +42,9 @@ import {
   Expected,
   exp,
   extreme,
+  type Fault,
   filled,
+  type Group,
   isRecording,
   log,
   type MapOptions,
@@ -24,7 +55,6 @@ import {
   neg,
   number,
   put,
-  reduceMap,
   repeat,
   reverse,
   type Seed,
@@ -40,140 +70,12 @@ import {
   sum,
   Tape,
   take,
+  takeRaised,
   test,
   type Val,
-  value,
+  withGroup,
   withRecording,
 } from './values.ts';
-
-interface Storage {
-  value: Val;
-  handles: number;
-  /** Not for in-place updates: whether the library can is up to it. */
-  fixed?: boolean;
-}
-
-let names = 0;
-
-/** A tensor: places in a storage. */
-export class Handle {
-  readonly id = names++;
-  disposed = false;
-  frame: Set<Handle> | null = null;
-  constructor(
-    readonly storage: Storage,
-    readonly places: Int32Array,
-    readonly shape: Shape,
-    public tape: Tape | null,
-  ) {
-    storage.handles++;
-  }
-  get dtype(): DType {
-    return this.storage.value.dtype;
-  }
-  get isLeaf(): boolean {
-    return this.tape === null || this.tape.rule === null;
-  }
-  /** Shows the whole storage in order. */
-  get whole(): boolean {
-    return this.places.length === this.storage.value.data.length && this.places.every((p, i) => p === i);
-  }
-}
-
-const fail = (name: string, message = ''): never => {
-  throw new Expected(name, message);
-};
-
-function dim(d: number, rank: number): number {
-  const n = Math.max(rank, 1);
-  if (!Number.isInteger(d) || d < -n || d >= n) return fail('IndexError', 'dim');
-  return d < 0 ? d + n : d;
-}
-
-function dims(d: unknown, rank: number): number[] {
-  if (d === undefined || d === null || (Array.isArray(d) && d.length === 0))
-    return Array.from({ length: rank }, (_, i) => i);
-  const list = (Array.isArray(d) ? (d as number[]) : [d as number]).map((x) => dim(x, rank));
-  if (new Set(list).size !== list.length) fail('ShapeError', 'dim twice');
-  return rank === 0 ? [] : list.sort((a, b) => a - b);
-}
-
-const RANK: Record<DType, number> = { bool: 0, uint32: 1, int32: 1, float32: 2 };
-type Operand = Handle | number;
-
-function promote(operands: readonly Operand[]): DType {
-  let dtype: DType | null = null;
-  for (const x of operands)
-    if (typeof x !== 'number') {
-      if (dtype === null) dtype = x.dtype;
-      else if (dtype !== x.dtype) {
-        if (RANK[dtype] === RANK[x.dtype]) fail('DTypeError', 'promotion');
-        if (RANK[x.dtype] > RANK[dtype]) dtype = x.dtype;
-      }
-    }
-  for (const x of operands)
-    if (typeof x === 'number') {
-      if (!Number.isInteger(x)) dtype = 'float32';
-      else if (dtype === 'bool') dtype = 'int32';
-    }
-  return dtype!;
-}
-const numeric = (operands: readonly Operand[]): DType => {
-  const dtype = promote(operands);
-  return dtype === 'bool' ? fail('DTypeError', 'bool') : dtype;
-};
-const floatsOnly = (x: Handle): void => {
-  if (x.dtype !== 'float32') fail('DTypeError', 'floats only');
-};
-
-/** The value of a handle now, and where it stands on the tape. */
-export function read(h: Handle): Val {
-  const { value: v } = h.storage;
-  const data = new Float64Array(h.places.length);
-  for (let i = 0; i < data.length; i++) data[i] = v.data[h.places[i]!]!;
-  return { shape: h.shape, dtype: v.dtype, data, err: v.err, wild: v.wild, tape: h.tape };
-}
-
-const saturate = (v: number, low: number, high: number): number =>
-  Number.isNaN(v) ? 0 : Math.min(Math.max(Math.trunc(v), low), high);
-
-function cast(x: Val, dtype: DType): Val {
-  if (x.dtype === dtype) return x;
-  if (dtype === 'float32') return value(x.data, x.shape, dtype, 0, x.wild);
-  const fn =
-    dtype === 'bool'
-      ? (v: number) => (v !== 0 ? 1 : 0)
-      : x.dtype !== 'float32'
-        ? (v: number) => v
-        : dtype === 'int32'
-          ? (v: number) => saturate(v, -(2 ** 31), 2 ** 31 - 1)
-          : (v: number) => saturate(v, 0, 2 ** 32 - 1);
-  return map([x], fn, { dtype, jumps: true });
-}
-
-/** An operand as a value in the dtype that the op computes in. */
-const operand = (x: Operand, dtype: DType): Val => (typeof x === 'number' ? number(x, dtype) : cast(read(x), dtype));
-
-/** min(max(x, low), high) and the like: exact inputs only, where a gradient is wanted. */
-const kinked = (
-  ins: readonly Val[],
-  fn: (...v: number[]) => number,
-  dtype: DType,
-  slopes: (...v: number[]) => number[],
-): Val =>
-  map(ins, fn, {
-    dtype,
-    gradient: (g, out) => {
-      const wide = ins.map((v) => constant(broadcast(v, out.shape)));
-      return ins.map((_, i) => {
-        const slope = map(wide, (...v) => slopes(...v)[i]!, { jumps: true });
-        return map([constant(slope), g], (s, u) => (s === 0 ? 0 : s! * u!), {
-          grows: (s) => [0, s!],
-          gradient: (gg) => [null, mul(gg, constant(slope))],
-        });
-      });
-    },
-  });
 
 type Unary = (x: Val) => Val;
 const logistic: Unary = (x) =>
@@ -183,13 +85,6 @@ const logistic: Unary = (x) =>
     () => 0.25,
     (g, y) => mul(g, mul(y, sub(number(1), y))),
   );
-const square: Unary = (x) =>
-  map([x], (v) => (x.dtype === 'float32' ? v! * v! : Math.imul(v!, v!)), {
-    dtype: x.dtype,
-    grows: (v) => [2 * v!],
-    gradient: (g) => [mul(g, mul(x, number(2)))],
-  });
-
 /** Ops of one tensor that compute in float32. */
 const FLOATING: Record<string, Unary> = {
   exp,
@@ -295,54 +190,6 @@ function arithmetic(op: string, a: Operand, b: Operand): Val {
   return map([x, y], fn as (...v: number[]) => number, { dtype });
 }
 
-interface Options {
-  readonly [key: string]: unknown;
-}
-const optionsOf = (x: unknown): Options => (x ?? {}) as Options;
-
-function mean(x: Val, over: readonly number[]): Val {
-  const n = over.reduce((m, d) => m * x.shape[d]!, 1);
-  return div(sum(x, over), number(n));
-}
-
-/** The index of the first extreme element along a dim. */
-function arg(x: Val, d: number, better: (a: number, b: number) => boolean): Val {
-  const { map: places, kept } = reduceMap(x.shape, [d]);
-  const best = new Int32Array(sizeOf(kept)).fill(-1);
-  const data = new Float64Array(best.length);
-  const at = mapOf(x.shape, [x.shape[d]!], (c) => [c[d]!]);
-  for (let i = 0; i < places.length; i++) {
-    const p = places[i]!;
-    if (best[p] === -1 || better(x.data[i]!, x.data[best[p]!]!)) {
-      best[p] = i;
-      data[p] = at[i]!;
-    }
-  }
-  return { shape: kept, dtype: 'int32', data, err: 0, wild: x.wild || x.err > 0, tape: null };
-}
-
-/** x[..., indices, ...]: out of range reads 0, and the next read fails. */
-function gatherVal(x: Val, d: number, indices: Val): Val {
-  const places = mapOf(indices.shape, x.shape, (at) => at);
-  for (let i = 0; i < places.length; i++) {
-    const at: number[] = [];
-    let rest = i;
-    for (let k = indices.shape.length - 1; k >= 0; k--) {
-      at[k] = rest % indices.shape[k]!;
-      rest = Math.floor(rest / indices.shape[k]!);
-    }
-    const j = indices.data[i]!;
-    if (j < 0 || j >= x.shape[d]!) return fail('GeneratorError', 'index out of range');
-    at[d] = j;
-    places[i] = at.reduce((s, c, k) => s * x.shape[k]! + c, 0);
-  }
-  const out = take(x, places, indices.shape);
-  return indices.wild ? { ...out, wild: true } : out;
-}
-
-const better = (op: string): ((a: number, b: number) => boolean) =>
-  op.includes('max') ? (a, b) => a > b : (a, b) => a < b;
-
 function logsumexp(x: Val, over: readonly number[]): Val {
   const top = constant(extreme(constant(x), over, (a, b) => a > b));
   const shifted = sub(x, repeat(top, x.shape, over));
@@ -357,8 +204,6 @@ function softmax(x: Val, d: number): Val {
 
 const logSoftmax = (x: Val, d: number): Val => sub(x, repeat(logsumexp(x, [d]), x.shape, [d]));
 
-const keptShape = (shape: Shape, over: readonly number[]): number[] => shape.map((n, d) => (over.includes(d) ? 1 : n));
-
 function resolve(size: number, wanted: Shape): Shape {
   const free = wanted.indexOf(-1);
   if (free < 0) return wanted;
@@ -367,34 +212,20 @@ function resolve(size: number, wanted: Shape): Shape {
   return wanted.map((d, i) => (i === free ? size / rest : d));
 }
 
-/** Do the places follow strides, one a dim? */
-function strided(places: Int32Array, shape: Shape): boolean {
-  if (places.length === 0) return true;
-  const steps = shape.map((n, d) => (n > 1 ? places[sizeOf(shape.slice(d + 1))]! - places[0]! : 0));
-  const expected = mapOf(shape, shape, (at) => at);
-  for (let i = 0; i < places.length; i++) {
-    let rest = expected[i]!;
-    let p = places[0]!;
-    for (let d = shape.length - 1; d >= 0; d--) {
-      p += (rest % shape[d]!) * steps[d]!;
-      rest = Math.floor(rest / shape[d]!);
-    }
-    if (p !== places[i]) return false;
-  }
-  return true;
-}
-
-type Args = readonly unknown[];
-
 /** The model as a machine for programs. */
 export class Model implements Machine<Handle, Set<Handle>> {
   private readonly frames: Set<Handle>[] = [];
   private readonly ended = new WeakSet<Set<Handle>>();
   private calls = 0;
+  private readonly live = new Set<Handle>();
+  /** What the device may still complain about. */
+  private pending: Fault[] = [];
+  private readonly derived = new Set<Group>();
 
   // Handles
 
   private adopt(h: Handle): Handle {
+    this.live.add(h);
     const frame = this.frames[this.frames.length - 1];
     if (frame) {
       frame.add(h);
@@ -425,6 +256,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
   private end(h: Handle): void {
     if (h.disposed) return;
     h.disposed = true;
+    this.live.delete(h);
     h.frame?.delete(h);
     h.frame = null;
     h.storage.handles--;
@@ -444,8 +276,12 @@ export class Model implements Machine<Handle, Set<Handle>> {
     const op = TABLE[fn];
     if (!op) throw new Error(`the model has no ${fn}`);
     this.alive(args);
-    const out = op(this, args);
-    return Array.isArray(out) ? out : out instanceof Handle ? [out] : out ? [this.fresh(out as Val)] : [];
+    takeRaised();
+    const out = withGroup(COMPOSED.has(fn) ? { curved: CURVED.has(fn), spent: false } : null, () => op(this, args));
+    this.pending.push(...takeRaised());
+    const handles = Array.isArray(out) ? out : out instanceof Handle ? [out] : out ? [this.fresh(out as Val)] : [];
+    if (LOOSE.has(fn)) for (const h of handles) if (h.storage.handles === 1) h.storage.loose = true;
+    return handles;
   }
 
   gradOf(h: Handle): Handle | null {
@@ -456,6 +292,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
       const { frames } = this;
       const saved = frames.splice(0);
       leaf.handle = this.fresh(leaf.grad);
+      leaf.handle.storage.loose = true;
       frames.push(...saved);
     }
     return leaf.handle;
@@ -551,10 +388,30 @@ export class Model implements Machine<Handle, Set<Handle>> {
 
   read(h: Handle): Reading {
     this.alive([h]);
-    return read(h);
+    const v = read(h);
+    return { ...v, ...this.told(v.faults ?? []) };
   }
 
-  sync(): void {}
+  sync(): Reading {
+    return { ...SYNCED, ...this.told([...this.live].flatMap((h) => read(h).faults ?? [])) };
+  }
+
+  /** Whether an await may still have to throw what an earlier call did. */
+  get faulty(): boolean {
+    return this.pending.length > 0;
+  }
+
+  /** What an await may throw, and what it has to, if nobody did before: an error is reported once. */
+  private told(due: readonly Fault[]): { doubts?: readonly Doubt[] } {
+    if (this.pending.length === 0) return {};
+    const doubts = this.pending.map((fault) => ({ fault, due: due.includes(fault) }));
+    this.pending = this.pending.filter((f) => f.again || !due.includes(f));
+    return { doubts };
+  }
+
+  start(fn: string, args: Args): readonly Handle[] {
+    return this.call(fn, args);
+  }
 
   // Ops that need the machine
 
@@ -563,6 +420,9 @@ export class Model implements Machine<Handle, Set<Handle>> {
     const shape = resolve(x.places.length, wanted);
     if (sizeOf(shape) !== x.places.length) fail('ShapeError', 'reshape');
     const same = Int32Array.from({ length: x.places.length }, (_, i) => i);
+    const sizes = (of: Shape): Shape => of.filter((n) => n !== 1);
+    // A view or a copy, which only an update would tell.
+    if (x.storage.loose && !sameShape(sizes(x.shape), sizes(shape))) x.storage.fixed = true;
     if (strided(x.places, shape)) return this.view(x, same, shape);
     return this.fresh(take(read(x), same, shape));
   }
@@ -586,7 +446,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
     const watched = isRecording() && (x.tape !== null || wants);
     if (watched) {
       if (x.isLeaf && x.tape) fail('UnsupportedError', 'leaf in place');
-      if (!x.whole || x.storage.handles > 1) fail('UnsupportedError', 'view in place');
+      if (x.storage.handles > 1) fail('UnsupportedError', 'view in place');
     }
     if (typeof given !== 'number') {
       if (!sameShape(broadcastShape(x.shape, v.shape), x.shape)) fail('ShapeError', 'assign');
@@ -603,6 +463,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
       data,
       err: all ? wide.err : Math.max(old.err, wide.err),
       wild: all ? wide.wild : old.wild || wide.wild,
+      faults: wide.faults,
     };
     // Not the value itself: a leaf's gradient stays with the leaf.
     if (watched) x.tape = wide.tape && new Tape((g) => [g], [wide.tape]);
@@ -617,13 +478,30 @@ export class Model implements Machine<Handle, Set<Handle>> {
     const createGraph = options.createGraph === true;
     const retainGraph = (options.retainGraph as boolean | undefined) ?? createGraph;
     const seed = this.seed(y, options.gradient as Handle | undefined);
-    reverse([seed], { retainGraph, createGraph }, (tape, g) => {
+    this.pass([seed], { retainGraph, createGraph }, (tape, g) => {
       const leaf = tape.leaf as { grad: Val | null; handle?: Handle } | null;
       if (!leaf) return;
       const before = leaf.handle ? read(leaf.handle) : leaf.grad;
       leaf.grad = before ? withRecording(createGraph, () => add(before, g)) : g;
       delete leaf.handle;
     });
+  }
+
+  /** A pass that does not retain what it goes through, be it in vain. */
+  spending<T>(options: Options, fn: () => T): T {
+    try {
+      return fn();
+    } finally {
+      if (!options.retainGraph && !options.createGraph) for (const g of this.derived) g.spent = true;
+    }
+  }
+
+  private pass(
+    seeds: readonly Seed[],
+    options: { readonly retainGraph: boolean; readonly createGraph: boolean; readonly targets?: ReadonlySet<Tape> },
+    arrive: (tape: Tape, g: Val) => void,
+  ): void {
+    reverse(seeds, { ...options, derived: this.derived }, arrive);
   }
 
   private seed(y: Handle, gradient: Handle | undefined): Seed {
@@ -643,9 +521,11 @@ export class Model implements Machine<Handle, Set<Handle>> {
     const found = new Map<Tape, Val>();
     const seeds = outputs.map((y) => this.seed(y, undefined));
     const targets = new Set(inputs.map((x) => x.tape!));
-    reverse(seeds, { retainGraph, createGraph, targets }, (tape, g) => {
+    this.pass(seeds, { retainGraph, createGraph, targets }, (tape, g) => {
       if (targets.has(tape)) found.set(tape, g);
     });
+    if (createGraph && [...found.values()].some((g) => !g.tape) && [...this.derived].some((g) => g.curved))
+      fail('GeneratorError', 'a gradient that may have a history');
     return inputs.map((x) => {
       const g = found.get(x.tape!);
       if (!g && !options.allowUnused) fail('UnsupportedError', 'unused');
@@ -685,8 +565,6 @@ function threefry(call: number, shape: Shape): Val {
   });
   return { shape, dtype: 'float32', data, err: 0, wild: false, tape: null };
 }
-
-type Entry = (m: Model, args: Args) => Handle | Handle[] | Val | null;
 
 function createOptions(o: Options): { dtype: DType; leaf: boolean } {
   return { dtype: (o.dtype as DType | undefined) ?? 'float32', leaf: o.requiresGrad === true };
@@ -828,8 +706,21 @@ function losses(m: Model, loss: Val, o: Options): Handle {
   return m.fresh(kind === 'mean' ? mean(loss, all) : kind === 'sum' ? sum(loss, all) : loss);
 }
 
+const CURVED = new Set([...Object.keys(LINALG), 'cumprod', 'prod', 'norm', 'matrixNorm']);
+const COMPOSED = new Set([ORDER, INDEXING, MOVEMENT, LINALG].flatMap((ops) => Object.keys(ops)));
+
+/** Functions along a dim, and others whose result may lie in memory in another order, or with gaps. */
+const LOOSE = new Set([
+  ...['cumsum', 'cumprod', 'cummax', 'cummin', 'sort', 'argsort', 'topk'],
+  ...['scatter', 'scatterAdd', 'pad', 'rot90', 'einsum', 'grad'],
+]);
+
 /** Every function that programs call. */
 const TABLE: Record<string, Entry> = {
+  ...ORDER,
+  ...INDEXING,
+  ...MOVEMENT,
+  ...LINALG,
   tensor: (m, [data, o]) => {
     const list = data as number[];
     return created(m, Float64Array.from(list, Number), (optionsOf(o).shape as Shape) ?? [list.length], optionsOf(o));
@@ -1029,30 +920,6 @@ const TABLE: Record<string, Entry> = {
       out.push(m.slice(x, axis, at, Math.min(size, x.shape[axis]! - at), 1));
     return out;
   },
-  pad: (_, [h, padding, o]) => {
-    let out = read(h as Handle);
-    const sides = padding as number[];
-    const fill = (optionsOf(o).value as number | undefined) ?? 0;
-    for (let i = 0; i < sides.length; i += 2) {
-      const d = out.shape.length - 1 - i / 2;
-      const [before, after] = [sides[i]!, sides[i + 1]!];
-      const from = out.shape;
-      const shape = from.map((n, k) => (k === d ? n + before + after : n));
-      const places = mapOf(shape, from, (at) =>
-        at[d]! < before || at[d]! >= before + from[d]! ? null : at.map((c, k) => (k === d ? c - before : c)),
-      );
-      const mask = Float64Array.from(places, (p) => (p < 0 ? fill : 0));
-      const moved = take(out, places, shape);
-      const border = value(mask, shape, out.dtype, 0, false);
-      out = map([moved, border], (a, b) => a! + b!, { dtype: out.dtype, gradient: (g) => [g, null] });
-    }
-    if (sides.length > 0) return out;
-    return take(
-      out,
-      Int32Array.from({ length: out.data.length }, (_, i) => i),
-      out.shape,
-    );
-  },
   cat: (m, [list, d = 0]) => cat(m, list as Handle[], d as number),
   stack: (m, [list, d = 0]) => {
     const tensors = list as Handle[];
@@ -1065,20 +932,6 @@ const TABLE: Record<string, Entry> = {
     );
     m.closeFrame(frame, [out]);
     return out;
-  },
-  gather: (_, [x, d, i]) =>
-    gatherVal(read(x as Handle), dim(d as number, (x as Handle).shape.length), read(i as Handle)),
-  indexSelect: (_, [h, d, i]) => {
-    const x = h as Handle;
-    const axis = dim(d as number, x.shape.length);
-    const indices = read(i as Handle);
-    const shape = x.shape.map((n, k) => (k === axis ? indices.data.length : n));
-    const wide = take(
-      { ...indices, tape: null },
-      mapOf(shape, [indices.data.length], (at) => [at[axis]!]),
-      shape,
-    );
-    return gatherVal(read(x), axis, wide);
   },
   matmul: (_, [a, b]) => matmulEntry(a as Handle, b as Handle),
   linear: (m, [x, w, b]) => {
@@ -1111,10 +964,10 @@ const TABLE: Record<string, Entry> = {
   },
 
   backward: (m, [y, o]) => {
-    m.backward(y as Handle, optionsOf(o));
+    m.spending(optionsOf(o), () => m.backward(y as Handle, optionsOf(o)));
     return null;
   },
-  grad: (m, [ys, xs, o]) => m.grad(ys as Handle[], xs as Handle[], optionsOf(o)),
+  grad: (m, [ys, xs, o]) => m.spending(optionsOf(o), () => m.grad(ys as Handle[], xs as Handle[], optionsOf(o))),
   retainGrad: (_, [h]) => {
     const { tape } = h as Handle;
     if (!tape) return fail('UnsupportedError', 'retainGrad');

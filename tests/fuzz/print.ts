@@ -1,6 +1,7 @@
 // A program as TypeScript that can be run.
 import { Model } from './model.ts';
 import { type Arg, type Instr, isRef, numbered, type Program, runNow } from './program.ts';
+import * as unique from './unique.ts';
 
 function argument(a: Arg): string {
   if (isRef(a)) return a.endsWith('.grad') ? `${a}!` : a;
@@ -13,14 +14,24 @@ function argument(a: Arg): string {
 }
 
 /** Functions that give their tensors by name, or in an array. */
-const NAMED = new Set(['max', 'min']);
-const LISTED = new Set(['grad', 'unbind', 'chunk']);
+const NAMED: Record<string, readonly [string, string]> = {
+  slogdet: ['sign', 'logabsdet'],
+};
+for (const fn of ['max', 'min', 'cummax', 'cummin', 'sort', 'topk']) NAMED[fn] = ['values', 'indices'];
+const LISTED = new Set(['grad', 'unbind', 'chunk', 'meshgrid']);
+/** Functions in folders of their own. */
+const LINALG = new Set(['eigvalsh', 'svdvals', 'matrixNorm']);
+const UNIQUE = new Set(Object.keys(unique));
+
+const named = (fn: string): string =>
+  UNIQUE.has(fn) ? `unique.${fn}` : LINALG.has(fn) ? `tl.linalg.${fn}` : `tl.${fn}`;
 
 function call(fn: string, args: readonly Arg[], out: readonly string[]): string {
-  const text = `tl.${fn}(${args.map(argument).join(', ')})`;
+  const text = `${named(fn)}(${args.map(argument).join(', ')})`;
   if (out.length === 0) return `${text};`;
   if (LISTED.has(fn)) return `[${out.join(', ')}] = ${text};`;
-  if (NAMED.has(fn) && out.length === 2) return `({ values: ${out[0]}, indices: ${out[1]} } = ${text});`;
+  const keys = NAMED[fn];
+  if (keys && out.length === 2) return `({ ${keys[0]}: ${out[0]}, ${keys[1]}: ${out[1]} } = ${text});`;
   return `${out[0]} = ${text};`;
 }
 
@@ -28,6 +39,8 @@ function lines(i: Instr, top: boolean): string[] {
   switch (i.do) {
     case 'call':
       return [call(i.fn, i.args, i.out)];
+    case 'start':
+      return [`started.push(${named(i.fn)}(${i.args.map(argument).join(', ')}).then((x) => { ${i.out[0]} = x; }));`];
     case 'read':
       return [
         top
@@ -57,14 +70,14 @@ function lines(i: Instr, top: boolean): string[] {
     case 'throw':
       return [`throw new Error('thrown by the program');`];
     case 'sync':
-      return ['await device.sync();'];
+      return ['await Promise.all(started.splice(0));', 'await device.sync();'];
   }
 }
 
 function names(body: readonly Instr[], which: 'call' | 'open'): string[] {
   return body.flatMap((i) => {
     if (i.do === 'scope') return names(i.body, which);
-    if (i.do === 'call' && which === 'call') return [...i.out];
+    if ((i.do === 'call' || i.do === 'start') && which === 'call') return [...i.out];
     return i.do === 'open' && which === 'open' ? [i.scope] : [];
   });
 }
@@ -83,15 +96,18 @@ export function print(program: Program, place: string): string {
   ];
   return [
     "import * as tl from '../../src/node.ts';",
+    "import * as unique from './unique.ts';",
     '',
     `const device = await tl.init({ ${device.join(', ')} });`,
     ...(tensors.length > 0 ? [`let ${tensors.map((n) => `${n}!: tl.Tensor`).join(', ')};`] : []),
+    'const started: Promise<void>[] = [];',
     ...(scopes.length > 0 ? [`let ${scopes.map((n) => `${n}!: tl.Scope`).join(', ')};`] : []),
     ...program.body.flatMap((i) => {
       const text = lines(i, true);
       if (!throwing.has(`#${places.get(i)}`)) return text;
       return ['try {', ...text.map((l) => `  ${l}`), '} catch (error) {', '  console.log(String(error));', '}'];
     }),
+    'await Promise.all(started);',
     ...tensors.map(
       (n) => `if (${n} && !${n}.disposed) console.log('${n}', await ${n}.toArray(), await ${n}.grad?.toArray());`,
     ),

@@ -1,4 +1,5 @@
 // Programs as plain data, and the one interpreter that runs them: on the model, on the library, and on paper.
+import type { Fault } from './values.ts';
 
 /** A tensor by name: 'v3', or its gradient 'v3.grad'. */
 export type Ref = string;
@@ -13,6 +14,13 @@ export type Instr =
       readonly out: readonly string[];
       /** For the generator: bounds of whole numbers among the data, when a loop draws new ones. */
       readonly range?: readonly [number, number];
+    }
+  | {
+      /** The same for a function that gives a promise; the results are there after the next sync. */
+      readonly do: 'start';
+      readonly fn: string;
+      readonly args: readonly Arg[];
+      readonly out: readonly string[];
     }
   | { readonly do: 'read'; readonly of: Ref }
   | { readonly do: 'dispose' | 'keep' | 'clearGrad'; readonly of: string }
@@ -48,6 +56,8 @@ export class Thrown extends Error {
 export interface Machine<H, S> {
   /** Calls an op; references in the arguments are handles already. */
   call(fn: string, args: readonly unknown[]): readonly H[];
+  /** The same for a function that gives a promise. */
+  start(fn: string, args: readonly unknown[]): Promise<readonly H[]> | readonly H[];
   gradOf(h: H): H | null;
   clearGrad(h: H): void;
   requiresGrad(h: H, on: boolean): void;
@@ -63,7 +73,13 @@ export interface Machine<H, S> {
   /** Takes the value as of now; may go on in the background. */
   read(h: H): Promise<Reading> | Reading;
   /** Runs what is pending, and waits. */
-  sync(): Promise<void> | void;
+  sync(): Promise<Reading> | Reading;
+}
+
+/** An error that the device found: whether this await has to throw it, unless an earlier one did. */
+export interface Doubt {
+  readonly fault: Fault;
+  readonly due: boolean;
 }
 
 export interface Reading {
@@ -74,7 +90,12 @@ export interface Reading {
   readonly err?: number;
   /** Of the model: nothing can be said about the elements. */
   readonly wild?: boolean;
+  /** Of the model: errors that the await may throw. */
+  readonly doubts?: readonly Doubt[];
 }
+
+/** What is read of a device that was waited for. */
+export const SYNCED: Reading = { shape: [0], dtype: 'none', data: [] };
 
 /** What a run shows: values and errors by the number of the instruction. */
 export type Trace = Map<string, Reading | { readonly error: string; readonly message: string }>;
@@ -99,10 +120,11 @@ export class Run<H, S> {
   readonly scopes = new Map<string, S>();
   readonly trace: Trace = new Map();
   private waiting: Promise<void>[] = [];
+  private started: { readonly out: readonly string[]; readonly handles: readonly H[] }[] = [];
 
   constructor(
     readonly machine: Machine<H, S>,
-    private readonly places: ReadonlyMap<Instr, number> = new Map(),
+    readonly places: ReadonlyMap<Instr, number> = new Map(),
   ) {}
 
   private find(ref: Ref): H | null {
@@ -132,8 +154,12 @@ export class Run<H, S> {
   }
 
   private read(label: string, h: H): void {
+    this.await(label, () => this.machine.read(h));
+  }
+
+  private await(label: string, wait: () => Promise<Reading> | Reading): void {
     try {
-      const out = this.machine.read(h);
+      const out = wait();
       if (out instanceof Promise)
         this.waiting.push(
           out.then(
@@ -147,11 +173,25 @@ export class Run<H, S> {
     }
   }
 
-  /** Waits for the reads so far. */
+  /** Waits for the reads so far, and for what was started. */
   async settle(): Promise<void> {
     const waiting = this.waiting;
     this.waiting = [];
     await Promise.all(waiting);
+  }
+
+  /** Runs what is pending, and notes what that shows. */
+  sync(label: string): void {
+    this.await(label, () => this.machine.sync());
+  }
+
+  /** Results of what was started become known. */
+  arrive(): void {
+    for (const { out, handles } of this.started)
+      out.forEach((name, k) => {
+        this.env.set(name, handles[k]!);
+      });
+    this.started = [];
   }
 
   /** Runs an instruction without waiting; throws what it throws. An instruction that lacks a tensor does nothing. */
@@ -165,6 +205,20 @@ export class Run<H, S> {
         i.out.forEach((name, k) => {
           env.set(name, results[k]!);
         });
+        return;
+      }
+      case 'start': {
+        const args = this.resolve(i.args);
+        if (!args) return;
+        const results = machine.start(i.fn, args);
+        if (results instanceof Promise)
+          this.waiting.push(
+            results.then(
+              (handles) => void this.started.push({ out: i.out, handles }),
+              (e: unknown) => void this.trace.set(`#${this.places.get(i)} ${i.fn}`, errorEntry(e)),
+            ),
+          );
+        else this.started.push({ out: i.out, handles: results });
         return;
       }
       case 'read': {
@@ -196,6 +250,7 @@ export class Run<H, S> {
       case 'throw':
         throw new Thrown('thrown by the program');
       case 'sync':
+        this.arrive();
         return;
       case 'track': {
         const h = env.get(i.of);
@@ -242,32 +297,41 @@ export class Run<H, S> {
 export async function runProgram<H, S>(program: Program, machine: Machine<H, S>): Promise<Trace> {
   const run = new Run(machine, numbered(program.body));
   for (const i of program.body) {
-    run.outer(i);
     if (i.do === 'sync') {
       await run.settle();
-      await machine.sync();
+      run.sync(`#${run.places.get(i)} sync`);
+      await run.settle();
     }
+    run.outer(i);
   }
+  await run.settle();
+  run.arrive();
   run.readAll();
   await run.settle();
   run.disposeAll();
-  await machine.sync();
+  run.sync('end sync');
+  await run.settle();
   return run.trace;
 }
 
 /** The same at once, on a machine that never waits. */
 export function runNow<H, S>(program: Program, machine: Machine<H, S>): Trace {
   const run = new Run(machine, numbered(program.body));
-  for (const i of program.body) run.outer(i);
+  for (const i of program.body) {
+    if (i.do === 'sync') run.sync(`#${run.places.get(i)} sync`);
+    run.outer(i);
+  }
+  run.arrive();
   run.readAll();
   run.disposeAll();
+  run.sync('end sync');
   return run.trace;
 }
 
 /** Names that an instruction defines, those in scopes too. */
 export function defined(body: readonly Instr[], names: Set<string> = new Set()): Set<string> {
   for (const i of body) {
-    if (i.do === 'call') for (const o of i.out) names.add(o);
+    if (i.do === 'call' || i.do === 'start') for (const o of i.out) names.add(o);
     if (i.do === 'scope') defined(i.body, names);
     if (i.do === 'open') names.add(i.scope);
   }
@@ -283,11 +347,12 @@ export function mapRefs(x: Arg, visit: (ref: Ref) => Ref): Arg {
   return x;
 }
 
-/** An instruction under other names. */
+/** An instruction under other names: a new one, because places in a program are known by their instruction. */
 export function renamed(i: Instr, name: (n: string) => string): Instr {
   const ref = (r: Ref): Ref => (r.endsWith('.grad') ? `${name(baseOf(r))}.grad` : name(r));
   switch (i.do) {
     case 'call':
+    case 'start':
       return { ...i, args: i.args.map((a) => mapRefs(a, ref)), out: i.out.map(name) };
     case 'scope':
       return {
@@ -303,7 +368,7 @@ export function renamed(i: Instr, name: (n: string) => string): Instr {
       return { ...i, scope: name(i.scope), of: name(i.of) };
     case 'throw':
     case 'sync':
-      return i;
+      return { ...i };
     case 'read':
       return { ...i, of: ref(i.of) };
     default:

@@ -121,7 +121,7 @@ export function tidied(body: readonly Instr[]): Instr[] {
       let complete = true;
       if (i.do !== 'open')
         renamed(i, (n) => {
-          if (!known.has(n) && !(i.do === 'call' && i.out.includes(n))) complete = false;
+          if (!known.has(n) && !((i.do === 'call' || i.do === 'start') && i.out.includes(n))) complete = false;
           return n;
         });
       if (!complete) return [];

@@ -15,6 +15,13 @@ export class Expected extends Error {
   }
 }
 
+/** Something that only the device finds out, and that the next await throws: see `raise`. */
+export interface Fault {
+  readonly error: 'IndexError' | 'NumericsError';
+  /** A gradient may run into it again. */
+  again: boolean;
+}
+
 export interface Val {
   readonly shape: Shape;
   readonly dtype: DType;
@@ -24,15 +31,55 @@ export interface Val {
   /** Nothing can be said about it: a jump of a function met an inexact input, or the numbers blew up. */
   readonly wild: boolean;
   tape: Tape | null;
+  /** What whoever reads it has to be told; only where every element depends on every one of the faulty value. */
+  readonly faults?: readonly Fault[] | undefined;
+}
+
+let raised: Fault[] = [];
+/** The faults since the last call. */
+export function takeRaised(): Fault[] {
+  const out = raised;
+  raised = [];
+  return out;
+}
+/** A value that the device complains about. Where that is not sure (a matrix that is nearly singular), no read has to. */
+export function raise(v: Val, error: Fault['error'], sure = true): Val {
+  const fault: Fault = { error, again: v.tape !== null };
+  raised.push(fault);
+  return { ...v, wild: true, faults: sure ? [...(v.faults ?? []), fault] : v.faults };
+}
+/** The faults of some values, each once. */
+function faultsOf(ins: readonly Val[]): { faults?: readonly Fault[] } {
+  const all = new Set(ins.flatMap((v) => v.faults ?? []));
+  return all.size > 0 ? { faults: [...all] } : {};
 }
 
 type Rule = (g: Val) => (Val | null)[];
 
 let ids = 0;
 
+/** The ops that the model makes one op of the library from, and their gradients. */
+export interface Group {
+  /** Its gradients may have a history, even where they do not change. */
+  readonly curved: boolean;
+  /** Whether its graph is used up depends on whether gradients look at inputs or at outputs, which is the library's affair. */
+  spent: boolean;
+}
+let group: Group | null = null;
+export function withGroup<T>(g: Group | null, fn: () => T): T {
+  const before = group;
+  group = g;
+  try {
+    return fn();
+  } finally {
+    group = before;
+  }
+}
+
 /** An op on the model's tape, or a leaf (without a rule). */
 export class Tape {
   readonly id = ids++;
+  readonly group = group;
   released = false;
   leaf: { grad: Val | null } | null = null;
   constructor(
@@ -98,7 +145,16 @@ export const filled = (v: number, shape: Shape, dtype: DType = 'float32'): Val =
 export function take(x: Val, map: Int32Array, shape: Shape): Val {
   const data = new Float64Array(map.length);
   for (let i = 0; i < map.length; i++) data[i] = map[i]! < 0 ? 0 : x.data[map[i]!]!;
-  const out: Val = { shape, dtype: x.dtype, data, err: x.err, wild: x.wild, tape: null };
+  const whole = x.faults !== undefined && new Set(map).size - Number(map.includes(-1)) === x.data.length;
+  const out: Val = {
+    shape,
+    dtype: x.dtype,
+    data,
+    err: x.err,
+    wild: x.wild,
+    tape: null,
+    ...(whole ? { faults: x.faults } : {}),
+  };
   return taped(out, [x], (g) => [put(g, map, x.shape)]);
 }
 
@@ -121,7 +177,8 @@ export function put(x: Val, map: Int32Array, shape: Shape): Val {
       ? { ...value(data, shape, x.dtype, 0, x.wild), err: x.err }
       : value(data, shape, x.dtype, x.err * most, x.wild, Math.min(most, 8), largest(sums));
   out.tape = null;
-  return taped(out, [x], (g) => [take(g, map, x.shape)]);
+  const told: Val = { ...out, ...(map.includes(-1) ? {} : faultsOf([x])) };
+  return taped(told, [x], (g) => [take(g, map, x.shape)]);
 }
 
 const coordinates = (shape: Shape, i: number): number[] => {
@@ -164,6 +221,8 @@ export interface MapOptions {
   readonly grows?: (...v: number[]) => number[];
   /** The function jumps: only exact inputs tell its value. */
   readonly jumps?: boolean;
+  /** Only the first input is sure to count. */
+  readonly chooses?: boolean;
   /** Roundings of the result, where it is not exact. */
   readonly roundings?: number;
   readonly gradient?: (g: Val, out: Val) => (Val | null)[];
@@ -191,7 +250,8 @@ export function map(given: readonly Val[], fn: (...v: number[]) => number, optio
     if (sum > err) err = sum;
   }
   const wild = ins.some((v) => v.wild) || (inexact && (options.jumps === true || !Number.isFinite(err)));
-  const out = value(data, shape, dtype, err, wild, options.roundings ?? 1);
+  const counts = options.chooses ? ins.slice(0, 1) : ins;
+  const out: Val = { ...value(data, shape, dtype, err, wild, options.roundings ?? 1), ...faultsOf(counts) };
   const { gradient } = options;
   return gradient ? taped(out, ins, (g) => gradient(g, out)) : out;
 }
@@ -221,6 +281,7 @@ export function choose(c: Val, x: Val, y: Val): Val {
   const [k, a, b] = [c, x, y].map((v) => broadcast(v, shape)) as [Val, Val, Val];
   return map([k, a, b], (t, u, v) => (t ? u! : v!), {
     grows: (t) => [0, t ? 1 : 0, t ? 0 : 1],
+    chooses: true,
     gradient: (g) => [null, choose(k, g, number(0)), choose(k, number(0), g)],
   });
 }
@@ -326,7 +387,13 @@ export interface Seed {
 
 export function reverse(
   seeds: readonly Seed[],
-  options: { readonly retainGraph: boolean; readonly createGraph: boolean; readonly targets?: ReadonlySet<Tape> },
+  options: {
+    readonly retainGraph: boolean;
+    readonly createGraph: boolean;
+    readonly targets?: ReadonlySet<Tape>;
+    /** Gets the groups whose gradients have gradients. */
+    readonly derived: Set<Group>;
+  },
   arrive: (tape: Tape, g: Val) => void,
 ): void {
   const reached = new Set<Tape>();
@@ -343,6 +410,9 @@ export function reverse(
   for (const t of [...sorted].reverse())
     if (!targets || targets.has(t) || t.parents.some((p) => p && leading.has(p))) leading.add(t);
   const visit = sorted.filter((t) => leading.has(t));
+  for (const t of visit)
+    if (t.group?.spent) throw new Expected('GeneratorError', 'graph perhaps used');
+    else if (t.group && options.createGraph) options.derived.add(t.group);
   const used = visit.filter((t) => t.rule && t.released && t.parents.some((p) => p && leading.has(p)));
   if (used.length > 0) throw new Expected('UnsupportedError', 'graph used');
   const gradients = new Map<Tape, Val>();
@@ -357,7 +427,7 @@ export function reverse(
       if (!g) continue;
       if (t.leaf || targets?.has(t)) arrive(t, g);
       if (!t.rule || !t.parents.some((p) => p && leading.has(p))) continue;
-      const out = t.rule(g);
+      const out = withGroup(t.group, () => t.rule!(g));
       t.parents.forEach((p, i) => {
         if (p && leading.has(p) && out[i]) accumulate(p, out[i]!);
       });

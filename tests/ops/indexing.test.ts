@@ -361,6 +361,18 @@ onDevices('indexing', (clean) => {
       tl.IndexError,
       /index: index 3 is out of range for dim 1 of \[2, 3, 4\]; use -3 to 2/,
     ],
+    [
+      'a put into an empty dim',
+      () => tl.zeros([0, 3]).indexPut([ints(0)], 1),
+      tl.IndexError,
+      /indexPut: no index is in range for dim 0 of \[0, 3\]/,
+    ],
+    [
+      'an addition to an empty dim',
+      () => tl.zeros([2, 0]).indexAdd(1, ints(0, 1), tl.ones([2, 2])),
+      tl.IndexError,
+      /indexAdd: no index is in range for dim 1 of \[2, 0\]/,
+    ],
     ['an array out of range', () => block().index([0, -3]), tl.IndexError, /index: index -3 is out of range for dim 0/],
     ['a fraction', () => block().index(0.5), tl.IndexError, /index: index 0.5 is out of range/],
     [
