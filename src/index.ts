@@ -12,6 +12,7 @@ export type { PrintOptions, PrintSettings } from './core/format.ts';
 export { manualSeed } from './core/random.ts';
 export type { Shape } from './core/shape.ts';
 export * as data from './data/index.ts';
+export * as estimators from './estimators/index.ts';
 export { type DeviceName, device, type InitOptions, init } from './init.ts';
 export { type DebugOptions, debug, explain, type MemoryReport, memory } from './inspect.ts';
 export * as linalg from './linalg.ts';

@@ -18,7 +18,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['methods'],
   ['optim', 'data'],
   ['io'],
-  ['nn'],
+  ['nn', 'estimators'],
   ['.'],
 ];
 

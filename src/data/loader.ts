@@ -2,7 +2,7 @@ import { UnsupportedError } from '../core/errors.ts';
 import { hostRandom } from '../core/random.ts';
 import { checkFunction, checkOptions, describe } from '../ops/record.ts';
 import type { Device } from '../tensor/device.ts';
-import { Loan } from '../tensor/scope.ts';
+import { Loan, tensorsIn } from '../tensor/scope.ts';
 import { type Batch, Dataset, type Sample, type XY } from './dataset.ts';
 
 /** Options of `DataLoader`. */
@@ -15,6 +15,8 @@ export interface DataLoaderOptions<B extends Batch = XY> {
   readonly dropLast?: boolean | undefined;
   /** Where batches from the host go: the default device unless given. */
   readonly device?: Device | undefined;
+  /** How many batches are made ahead, while the loop works on the one before; 0 unless given. For datasets that take their time. */
+  readonly prefetch?: number | undefined;
   /** Makes a batch of samples, in place of stacking them. */
   readonly collate?: ((samples: readonly Sample<B>[]) => B | Promise<B>) | undefined;
 }
@@ -56,11 +58,15 @@ export class DataLoader<B extends Batch = XY> implements AsyncIterable<B> {
   ) {
     if (!(dataset instanceof Dataset))
       throw new UnsupportedError(`DataLoader: ${describe(dataset)} is no dataset; wrap tensors in a TensorDataset`);
-    checkOptions('DataLoader', options, ['batchSize', 'device', 'collate'], ['shuffle', 'dropLast']);
-    const { batchSize = 1 } = options;
+    checkOptions('DataLoader', options, ['batchSize', 'device', 'prefetch', 'collate'], ['shuffle', 'dropLast']);
+    const { batchSize = 1, prefetch = 0 } = options;
     if (!Number.isInteger(batchSize) || batchSize < 1)
       throw new UnsupportedError(
         `DataLoader: batchSize is ${describe(batchSize)}, but it must be a whole number of at least 1`,
+      );
+    if (!Number.isInteger(prefetch) || prefetch < 0)
+      throw new UnsupportedError(
+        `DataLoader: prefetch is ${describe(prefetch)}, but it must be a whole number that is not negative`,
       );
     if (options.collate !== undefined) checkFunction('DataLoader', options.collate);
     this.batchSize = batchSize;
@@ -75,22 +81,37 @@ export class DataLoader<B extends Batch = XY> implements AsyncIterable<B> {
 
   /** One pass over the dataset, batch by batch. */
   async *[Symbol.asyncIterator](): AsyncGenerator<B, void, undefined> {
-    const { shuffle = false, device, collate } = this.options;
+    const { shuffle = false, device, collate, prefetch = 0 } = this.options;
     const indices = order(this.dataset.length, shuffle);
     const loan = new Loan(
       'by its DataLoader, which went on or ended; use the batch before, or call keep() on its tensors',
     );
+    const make = async (b: number): Promise<B> => {
+      const some = indices.slice(b * this.batchSize, (b + 1) * this.batchSize);
+      return collate
+        ? await collate(await Promise.all(Array.from(some, (i) => this.dataset.get(i))))
+        : await this.dataset.batch(some, device);
+    };
     const batches = this.length;
+    // Begun, in order, and not yet handed out.
+    const ahead: Promise<B>[] = [];
+    let begun = 0;
     try {
       for (let b = 0; b < batches; b++) {
-        const some = indices.slice(b * this.batchSize, (b + 1) * this.batchSize);
-        const batch = collate
-          ? await collate(await Promise.all(Array.from(some, (i) => this.dataset.get(i))))
-          : await this.dataset.batch(some, device);
-        yield loan.lend(batch);
+        for (; begun < Math.min(batches, b + 1 + prefetch); begun++) {
+          const batch = make(begun);
+          // One that fails does so when its turn comes.
+          batch.catch(() => {});
+          ahead.push(batch);
+        }
+        const next = ahead.shift();
+        if (next) yield loan.lend(await next);
       }
     } finally {
       loan.takeBack();
+      // What nobody has seen.
+      for (const batch of await Promise.allSettled(ahead))
+        if (batch.status === 'fulfilled') for (const t of tensorsIn(batch.value)) t.dispose();
     }
   }
 }

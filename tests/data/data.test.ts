@@ -212,6 +212,182 @@ describe.each(devices)('data on %s', (name) => {
     });
   });
 
+  it('a loader that prefetches gives the same, has begun the next batches, and leaves nothing behind', async () => {
+    await clean(device, async () => {
+      let running = 0;
+      let most = 0;
+      let made = 0;
+      class Slow extends data.Dataset {
+        readonly length = 7;
+        override async get(i: number): Promise<tl.data.Sample> {
+          if (i === failing) throw new Error('no such sample');
+          most = Math.max(most, ++running);
+          await new Promise((resolve) => setTimeout(resolve, 1));
+          running--;
+          made++;
+          return { x: [2 * i, 2 * i + 1], y: i };
+        }
+      }
+      let failing = -1;
+      const loader = new data.DataLoader(new Slow(), { batchSize: 2, prefetch: 2 });
+      const seen: number[] = [];
+      for await (const { x } of loader) seen.push(...(await x.data()));
+      expect(seen).toEqual(Array.from({ length: 14 }, (_, i) => i));
+      expect(most).toBe(6);
+      made = 0;
+      let kept: tl.Tensor | undefined;
+      for await (const { x } of loader) {
+        kept = tl.keep(x);
+        break;
+      }
+      expect(made).toBe(6);
+      expect(kept?.disposed).toBe(false);
+      kept?.dispose();
+      failing = 4;
+      let batches = 0;
+      const all = async (): Promise<void> => {
+        for await (const _ of loader) batches++;
+      };
+      await expect(all()).rejects.toThrow('no such sample');
+      expect(batches).toBe(2);
+      expect(() => new data.DataLoader(new Slow(), { prefetch: -1 })).toThrow(/prefetch is number -1/);
+    });
+  });
+
+  it('KFold tests every sample once, and randomSplit takes every sample once', () => {
+    const folds = new data.KFold(3).split(7);
+    expect(folds.map(({ test }) => Array.from(test))).toEqual([
+      [0, 1, 2],
+      [3, 4],
+      [5, 6],
+    ]);
+    expect(folds.map(({ train }) => Array.from(train))).toEqual([
+      [3, 4, 5, 6],
+      [0, 1, 2, 5, 6],
+      [0, 1, 2, 3, 4],
+    ]);
+    const set = new data.TensorDataset(rows(10), new Int32Array(10));
+    tl.manualSeed(3);
+    const shuffled = new data.KFold(5, { shuffle: true }).split(set);
+    const tested = shuffled.flatMap(({ test }) => Array.from(test));
+    expect(tested).not.toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    expect([...tested].sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    for (const { train, test } of shuffled)
+      expect([...train, ...test].sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    expect(new data.KFold(2).split(rows(4)).map(({ test }) => test.length)).toEqual([2, 2]);
+    expect(() => new data.KFold(1)).toThrow(/number 1 folds; it must be a whole number of at least 2/);
+    expect(() => new data.KFold(3).split(2)).toThrow(/2 samples are too few for 3 folds/);
+
+    const parts = data.randomSplit(set, [0.75, 0.25]);
+    expect(parts.map((p) => p.length)).toEqual([8, 2]);
+    expect(data.randomSplit(set, [3, 7]).map((p) => p.length)).toEqual([3, 7]);
+    expect(data.randomSplit(set, [0.33, 0.33, 0.34]).map((p) => p.length)).toEqual([4, 3, 3]);
+    expect(() => data.randomSplit(set, [3, 3])).toThrow(
+      /\[3, 3\] of 10 samples; give numbers of samples that sum to 10/,
+    );
+    expect(() => data.randomSplit(set, [11, -1])).toThrow(tl.UnsupportedError);
+  });
+
+  it('MinMaxScaler and MeanNormalizer scale columns, and go back', async () => {
+    await clean(device, async () => {
+      const x = tl.tensor([[1, 5, 10], [2, 5, 30], [6, 5, 20]]); // biome-ignore format: a matrix
+      using unit = new data.MinMaxScaler();
+      using wide = new data.MinMaxScaler({ featureRange: [-2, 2] });
+      using mean = new data.MeanNormalizer();
+      for (const [scaler, want] of [
+        [
+          unit,
+          [
+            [0, 0, 0],
+            [0.2, 0, 1],
+            [1, 0, 0.5],
+          ],
+        ],
+        [
+          wide,
+          [
+            [-2, -2, -2],
+            [-1.2, -2, 2],
+            [2, -2, 0],
+          ],
+        ],
+        [
+          mean,
+          [
+            [-0.4, 0, -0.5],
+            [-0.2, 0, 0.5],
+            [0.6, 0, 0],
+          ],
+        ],
+      ] as const) {
+        // biome-ignore format: matrices
+        using z = tl.tidy(() => scaler.fitTransform(x));
+        using back = scaler.inverseTransform(z);
+        expect(Array.from(await z.data())).toEqual(want.flat().map((v) => expect.closeTo(v, 5)));
+        expect(Array.from(await back.data())).toEqual(Array.from(await x.data(), (v) => expect.closeTo(v, 4)));
+      }
+      x.dispose();
+      expect(() => new data.MinMaxScaler({ featureRange: [1, 1] })).toThrow(/featureRange is .* the smaller one first/);
+      expect(() => mean.fit([1] as never)).toThrow(/^MeanNormalizer.fit/);
+    });
+  });
+
+  it('PolynomialFeatures has the products in scikit-learn’s order', async () => {
+    await clean(device, async () => {
+      const features = async (degree: number, options?: tl.data.PolynomialFeaturesOptions): Promise<unknown> => {
+        using out = tl.tidy(
+          () =>
+          new data.PolynomialFeatures(degree, options).fitTransform(tl.tensor([[2, 3], [-1, 0.5]])), // biome-ignore format: a matrix
+        );
+        return out.toArray();
+      };
+      expect(await features(2)).toEqual([
+        [1, 2, 3, 4, 6, 9],
+        [1, -1, 0.5, 1, -0.5, 0.25],
+      ]);
+      expect(await features(3, { includeBias: false })).toEqual([
+        [2, 3, 4, 6, 9, 8, 12, 18, 27],
+        [-1, 0.5, 1, -0.5, 0.25, -1, 0.5, -0.25, 0.125],
+      ]);
+      expect(await features(2, { interactionOnly: true })).toEqual([
+        [1, 2, 3, 6],
+        [1, -1, 0.5, -0.5],
+      ]);
+      expect(await features(0)).toEqual([[1], [1]]);
+      expect(() => new data.PolynomialFeatures(1.5)).toThrow(/degree is number 1.5/);
+      using flat = tl.ones([3]);
+      expect(() => new data.PolynomialFeatures().transform(flat)).toThrow(
+        /\[3\] must be of shape \[samples, columns\]/,
+      );
+    });
+  });
+
+  it('pixels become tensors, and tensors pixels', async () => {
+    await clean(device, async () => {
+      const image = { data: Uint8Array.of(255, 0, 51, 255, 0, 102, 0, 0), width: 2, height: 1 };
+      using colour = data.fromPixels(image);
+      expect(colour.shape).toEqual([3, 1, 2]);
+      expect(Array.from(await colour.data())).toEqual([1, 0, 0, 0.4, 0.2, 0].map((v) => expect.closeTo(v, 6)));
+      using all = data.fromPixels(image, { channels: 4 });
+      expect(Array.from(await all.data()).slice(6)).toEqual([1, 0]);
+      using grey = data.fromPixels(image, { channels: 1 });
+      expect(Array.from(await grey.data())).toEqual([0.3218, 0.2348].map((v) => expect.closeTo(v, 5)));
+      const back = await data.toPixels(all);
+      expect([back.width, back.height, Array.from(back.data)]).toEqual([2, 1, Array.from(image.data)]);
+      using plain = tl.tensor([[0, 2], [-1, Number.NaN]]); // biome-ignore format: a matrix
+      expect(Array.from((await data.toPixels(plain)).data)).toEqual([0, 0, 0, 255, 255, 255, 255, 255, 0, 0, 0, 255, 0, 0, 0, 255]); // biome-ignore format: pixels
+      const canvas = { width: 2, height: 1, getContext: () => ({ getImageData: () => image }) };
+      using drawn = data.fromPixels(canvas);
+      expect(await drawn.toArray()).toEqual(await colour.toArray());
+      expect(() => data.fromPixels({ ...image, width: 3 })).toThrow(/8 bytes are not 3 x 1 pixels of four bytes/);
+      expect(() => data.fromPixels(null as never)).toThrow(/is no image; give ImageData/);
+      expect(() => data.fromPixels(image, { channels: 2 as never })).toThrow(/channels is number 2; use 1, 3 or 4/);
+      expect(() => data.fromPixels({ ...canvas, getContext: () => null })).toThrow(/has no 2d context/);
+      using five = tl.zeros([5, 2, 2]);
+      await expect(data.toPixels(five)).rejects.toThrow(/\[5, 2, 2\] is no image/);
+    });
+  });
+
   it('oneHot of numbers and of tensors', async () => {
     await clean(device, async () => {
       const fromHost = data.oneHot([2, 0]);
