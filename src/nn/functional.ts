@@ -32,7 +32,34 @@ export {
 export { binaryCrossEntropyWithLogits, crossEntropy, mseLoss } from '../ops/losses.ts';
 export { linear } from '../ops/matmul.ts';
 export { type LayerNormOptions, layerNorm } from '../ops/normalization.ts';
+export {
+  type AdaptiveMaxPoolOptions,
+  type AdaptiveSize,
+  type AvgPool2dOptions,
+  type AvgPoolOptions,
+  adaptiveAvgPool1d,
+  adaptiveAvgPool2d,
+  adaptiveMaxPool1d,
+  adaptiveMaxPool2d,
+  avgPool1d,
+  avgPool2d,
+  type MaxPoolOptions,
+  maxPool1d,
+  maxPool2d,
+  type PooledWithIndices,
+  type PoolOptions,
+} from '../ops/pooling.ts';
 export { logSoftmax, softmax } from '../ops/reductions.ts';
+export {
+  col2im as fold,
+  type FoldOptions,
+  type InterpolateOptions,
+  type InterpolationMode,
+  im2col as unfold,
+  interpolate,
+  pixelShuffle,
+  pixelUnshuffle,
+} from '../ops/resampling.ts';
 export { flatten } from '../ops/structure.ts';
 export { pad } from '../ops/windows.ts';
 

@@ -15,7 +15,9 @@ import * as matmul from '../../src/ops/matmul.ts';
 import * as movement from '../../src/ops/movement.ts';
 import * as normalization from '../../src/ops/normalization.ts';
 import * as norms from '../../src/ops/norms.ts';
+import * as pooling from '../../src/ops/pooling.ts';
 import * as reductions from '../../src/ops/reductions.ts';
+import * as resampling from '../../src/ops/resampling.ts';
 import type { Drawn, OpSamples, Sample, Samples } from '../../src/ops/samples.ts';
 import * as scans from '../../src/ops/scans.ts';
 import * as sorting from '../../src/ops/sorting.ts';
@@ -37,7 +39,9 @@ export const files: Readonly<Record<string, { readonly samples: () => Samples }>
   matmul,
   movement,
   normalization,
+  pooling,
   reductions,
+  resampling,
   scans,
   sorting,
   structure,
