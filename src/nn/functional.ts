@@ -31,7 +31,22 @@ export {
 } from '../ops/elementwise.ts';
 export { binaryCrossEntropyWithLogits, crossEntropy, mseLoss } from '../ops/losses.ts';
 export { linear } from '../ops/matmul.ts';
-export { type LayerNormOptions, layerNorm } from '../ops/normalization.ts';
+export {
+  type AffineOptions,
+  type BatchNormOptions,
+  batchNorm,
+  type CosineSimilarityOptions,
+  cosineSimilarity,
+  type GroupNormOptions,
+  groupNorm,
+  instanceNorm,
+  type LayerNormOptions,
+  layerNorm,
+  type NormalizeOptions,
+  normalize,
+  type RMSNormOptions,
+  rmsNorm,
+} from '../ops/normalization.ts';
 export {
   type AdaptiveMaxPoolOptions,
   type AdaptiveSize,
