@@ -3,6 +3,7 @@
 import { isFloating } from '../../src/core/dtype.ts';
 import { type Shape, sizeOf } from '../../src/core/shape.ts';
 import * as tl from '../../src/index.ts';
+import * as activations from '../../src/ops/activations.ts';
 import * as assign from '../../src/ops/assign.ts';
 import * as conv from '../../src/ops/conv.ts';
 import * as einsum from '../../src/ops/einsum.ts';
@@ -27,6 +28,7 @@ import { type Result, random, weightsFor } from './harness.ts';
 
 /** The files of ops with a table of samples. `records.node.test.ts` finds one that is missing. */
 export const files: Readonly<Record<string, { readonly samples: () => Samples }>> = {
+  activations,
   assign,
   conv,
   einsum,
