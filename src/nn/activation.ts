@@ -1,4 +1,4 @@
-import { ShapeError } from '../core/errors.ts';
+import { DTypeError } from '../core/errors.ts';
 import { glu, maxout, prelu, softmin } from '../ops/activations.ts';
 import { full } from '../ops/creation.ts';
 import {
@@ -29,6 +29,7 @@ import { numberOptions } from '../ops/options.ts';
 import { checkOptions, describe } from '../ops/record.ts';
 import { logSoftmax, softmax } from '../ops/reductions.ts';
 import type { Device } from '../tensor/device.ts';
+import { internal } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { Module, Parameter } from './module.ts';
 
@@ -327,8 +328,8 @@ export class PReLU extends Module {
     checkWhole('PReLU', 'numParameters', numParameters, 1);
     const { init = 0.25, device } = options;
     if (typeof init !== 'number')
-      throw new ShapeError(`PReLU: init is ${describe(init)}, but it must be a number; leave it out for 0.25`);
-    this.weight = new Parameter(full([numParameters], init, device ? { device } : {}));
+      throw new DTypeError(`PReLU: init is ${describe(init)}, but it must be a number; leave it out for 0.25`);
+    this.weight = internal('PReLU', () => new Parameter(full([numParameters], init, device ? { device } : {})));
   }
 
   override forward(x: Tensor): Tensor {

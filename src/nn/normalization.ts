@@ -62,7 +62,7 @@ function checkNumber(layer: string, name: string, value: unknown): void {
 
 /** A parameter of ones or zeros, or none. */
 function learned(make: typeof ones, shape: Shape, device: Device | undefined, wanted: boolean): Tensor | null {
-  return wanted ? new Parameter(make(shape, device ? { device } : {})) : null;
+  return wanted ? internal('Parameter', () => new Parameter(make(shape, device ? { device } : {}))) : null;
 }
 
 /** The shape that is normalised, checked. */
@@ -269,10 +269,10 @@ abstract class BatchNorm extends PerChannel {
 
   protected constructor(layer: string, ranks: readonly number[], numFeatures: number, options: BatchNormLayerOptions) {
     checkOptions(layer, options, ['eps', 'momentum', 'affine', 'trackRunningStats', 'device']);
-    super(layer, ranks, numFeatures, { affine: true, ...options });
     const { momentum = 0.1, trackRunningStats = true, device } = options;
     checkFlag(layer, 'trackRunningStats', trackRunningStats);
     if (momentum !== null) checkNumber(layer, 'momentum', momentum);
+    super(layer, ranks, numFeatures, { affine: true, ...options });
     this.momentum = momentum;
     if (!trackRunningStats) return;
     const on = device ? { device } : {};

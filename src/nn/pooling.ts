@@ -1,4 +1,3 @@
-import { showShape } from '../core/shape.ts';
 import {
   type AdaptiveSize,
   type AvgPool2dOptions,
@@ -42,7 +41,7 @@ function checkWindows(
   }
 }
 
-const shown = (value: unknown): string => (Array.isArray(value) ? showShape(value) : String(value));
+const shown = (value: unknown): string => (Array.isArray(value) ? `[${value.map(String).join(', ')}]` : String(value));
 const describeWindows = (kernelSize: Sizes, options: object): string =>
   [['kernelSize', kernelSize], ...Object.entries(options)].map(([name, value]) => `${name}=${shown(value)}`).join(', ');
 
