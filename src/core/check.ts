@@ -23,11 +23,13 @@ export function checkOptions(
   for (const name of Object.keys(options as object))
     if (!all.includes(name))
       throw new UnsupportedError(`${op}: there is no option ${name}; it takes ${all.join(', ') || 'none'}`);
-  for (const name of flags) {
-    const value = (options as Readonly<Record<string, unknown>>)[name];
-    if (value !== undefined && typeof value !== 'boolean')
-      throw new UnsupportedError(`${op}: ${name} is ${describe(value)}, but it must be true or false`);
-  }
+  for (const name of flags) checkFlag(op, name, (options as Readonly<Record<string, unknown>>)[name]);
+}
+
+/** An UnsupportedError for what is neither true nor false, nor left out. */
+export function checkFlag(op: string, name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'boolean')
+    throw new UnsupportedError(`${op}: ${name} is ${describe(value)}, but it must be true or false`);
 }
 
 /** An UnsupportedError for what cannot be called. */

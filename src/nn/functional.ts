@@ -1,14 +1,16 @@
 /*
  * What layers compute, as functions without state (`torch.nn.functional`). Ops of their own are exported as they are.
  */
-import { UnsupportedError } from '../core/errors.ts';
+import { ShapeError, UnsupportedError } from '../core/errors.ts';
+import { showShape } from '../core/shape.ts';
 import { rand, zerosLike } from '../ops/creation.ts';
-import { ge, mul } from '../ops/elementwise.ts';
+import { add, ge, mul } from '../ops/elementwise.ts';
 import { where } from '../ops/functions.ts';
 import { checkOptions, checkTensor, compose, describe } from '../ops/record.ts';
 import { reshape } from '../ops/structure.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
+export { glu, maxout, prelu, softmin } from '../ops/activations.ts';
 export { type ConvOptions, conv2d } from '../ops/conv.ts';
 export {
   celu,
@@ -30,9 +32,51 @@ export {
   tanh,
 } from '../ops/elementwise.ts';
 export { binaryCrossEntropyWithLogits, crossEntropy, mseLoss } from '../ops/losses.ts';
-export { linear } from '../ops/matmul.ts';
-export { type LayerNormOptions, layerNorm } from '../ops/normalization.ts';
+export { bilinear, linear } from '../ops/matmul.ts';
+export {
+  type AffineOptions,
+  type BatchNormOptions,
+  batchNorm,
+  type CosineSimilarityOptions,
+  cosineSimilarity,
+  type GroupNormOptions,
+  groupNorm,
+  instanceNorm,
+  type LayerNormOptions,
+  layerNorm,
+  type NormalizeOptions,
+  normalize,
+  type RMSNormOptions,
+  rmsNorm,
+} from '../ops/normalization.ts';
+export {
+  type AdaptiveMaxPoolOptions,
+  type AdaptiveSize,
+  type AvgPool2dOptions,
+  type AvgPoolOptions,
+  adaptiveAvgPool1d,
+  adaptiveAvgPool2d,
+  adaptiveMaxPool1d,
+  adaptiveMaxPool2d,
+  avgPool1d,
+  avgPool2d,
+  type MaxPoolOptions,
+  maxPool1d,
+  maxPool2d,
+  type PooledWithIndices,
+  type PoolOptions,
+} from '../ops/pooling.ts';
 export { logSoftmax, softmax } from '../ops/reductions.ts';
+export {
+  col2im as fold,
+  type FoldOptions,
+  type InterpolateOptions,
+  type InterpolationMode,
+  im2col as unfold,
+  interpolate,
+  pixelShuffle,
+  pixelUnshuffle,
+} from '../ops/resampling.ts';
 export { flatten } from '../ops/structure.ts';
 export { pad } from '../ops/windows.ts';
 
@@ -69,5 +113,66 @@ export function dropout(x: Tensor, options: DropoutOptions = {}): Tensor {
     if (!training || p === 0) return reshape(x, x.shape);
     if (p === 1) return mul(x, zerosLike(x));
     return where(ge(rand(x.shape, { device: x.device }), p), mul(x, 1 / (1 - p)), 0);
+  });
+}
+
+/** Sets whole channels to 0: what lies behind the dims that an image or a signal has. */
+function dropChannels(op: string, x: Tensor, options: DropoutOptions, dims: number): Tensor {
+  checkOptions(op, options, ['p', 'training']);
+  const { p = 0.5, training = true } = options;
+  checkProbability(op, p);
+  checkTensor(op, x);
+  if (x.ndim !== dims + 1 && x.ndim !== dims + 2)
+    throw new ShapeError(
+      `${op}: the input ${showShape(x.shape)} must have ${dims} dims behind [N, C] or [C]; use dropout for single elements`,
+    );
+  return compose(op, () => {
+    if (!training || p === 0) return reshape(x, x.shape);
+    if (p === 1) return mul(x, zerosLike(x));
+    const channels = x.shape.map((n, d) => (d < x.ndim - dims ? n : 1));
+    return where(ge(rand(channels, { device: x.device }), p), mul(x, 1 / (1 - p)), 0);
+  });
+}
+
+/**
+ * Sets whole channels of [N, C, L] or [C, L] to 0 at random and scales the others by 1 / (1 - p) (`F.dropout1d`).
+ *
+ * @throws UnsupportedError unless p is a probability.
+ * @throws ShapeError for another number of dims.
+ */
+export function dropout1d(x: Tensor, options: DropoutOptions = {}): Tensor {
+  return dropChannels('dropout1d', x, options, 1);
+}
+
+/**
+ * Sets whole channels of images [N, C, H, W] or [C, H, W] to 0 at random and scales the others by 1 / (1 - p) (`F.dropout2d`).
+ *
+ * @throws UnsupportedError unless p is a probability.
+ * @throws ShapeError for another number of dims.
+ */
+export function dropout2d(x: Tensor, options: DropoutOptions = {}): Tensor {
+  return dropChannels('dropout2d', x, options, 2);
+}
+
+/** What `selu` approaches far below 0. */
+const SELU_LIMIT = -1.7580993408473766;
+
+/**
+ * Sets elements to the limit of `selu` at random, and scales and shifts all, so that mean and variance stay (`F.alpha_dropout`).
+ *
+ * @throws UnsupportedError unless p is a probability.
+ */
+export function alphaDropout(x: Tensor, options: DropoutOptions = {}): Tensor {
+  const op = 'alphaDropout';
+  checkOptions(op, options, ['p', 'training']);
+  const { p = 0.5, training = true } = options;
+  checkProbability(op, p);
+  checkTensor(op, x);
+  return compose(op, () => {
+    if (!training || p === 0) return reshape(x, x.shape);
+    if (p === 1) return mul(x, zerosLike(x));
+    const scale = 1 / Math.sqrt((1 - p) * (1 + p * SELU_LIMIT ** 2));
+    const kept = where(ge(rand(x.shape, { device: x.device }), p), x, SELU_LIMIT);
+    return add(mul(kept, scale), -scale * SELU_LIMIT * p);
   });
 }

@@ -1,17 +1,33 @@
+export {
+  CELU,
+  ELU,
+  GELU,
+  GLU,
+  Hardsigmoid,
+  Hardswish,
+  Hardtanh,
+  LeakyReLU,
+  LogSigmoid,
+  LogSoftmax,
+  Maxout,
+  Mish,
+  PReLU,
+  type PReLUOptions,
+  ReLU,
+  ReLU6,
+  SELU,
+  Sigmoid,
+  SiLU,
+  Softmax,
+  Softmin,
+  Softplus,
+  Softsign,
+  Tanh,
+} from './activation.ts';
+export { AlphaDropout, Dropout, Dropout1d, Dropout2d } from './dropout.ts';
 export * as functional from './functional.ts';
 export * as init from './init.ts';
-export {
-  Dropout,
-  Flatten,
-  Linear,
-  type LinearOptions,
-  LogSoftmax,
-  ReLU,
-  Sequential,
-  Sigmoid,
-  Softmax,
-  Tanh,
-} from './layers.ts';
+export { Bilinear, Identity, Linear, type LinearOptions, Sequential } from './layers.ts';
 export { BCEWithLogitsLoss, CrossEntropyLoss, MSELoss } from './losses.ts';
 export type { Loss, LossFunction, MetricFunction, MetricName } from './metrics.ts';
 export {
@@ -22,6 +38,32 @@ export {
   Parameter,
   type StateDict,
 } from './module.ts';
+export {
+  BatchNorm1d,
+  BatchNorm2d,
+  BatchNorm3d,
+  type BatchNormLayerOptions,
+  GroupNorm,
+  type GroupNormLayerOptions,
+  InstanceNorm1d,
+  InstanceNorm2d,
+  LayerNorm,
+  type LayerNormLayerOptions,
+  RMSNorm,
+  type RMSNormLayerOptions,
+} from './normalization.ts';
+export {
+  AdaptiveAvgPool1d,
+  AdaptiveAvgPool2d,
+  AdaptiveMaxPool1d,
+  AdaptiveMaxPool2d,
+  AvgPool1d,
+  AvgPool2d,
+  MaxPool1d,
+  MaxPool2d,
+  type MaxPoolLayerOptions,
+} from './pooling.ts';
+export { Flatten, PixelShuffle, PixelUnshuffle, Unflatten, Upsample, ZeroPad2d } from './shape.ts';
 export {
   type Batches,
   type Callback,

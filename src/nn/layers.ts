@@ -1,15 +1,13 @@
 import { IndexError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { showShape } from '../core/shape.ts';
 import { zeros } from '../ops/creation.ts';
-import { relu, sigmoid, tanh } from '../ops/elementwise.ts';
-import { linear } from '../ops/matmul.ts';
+import { bilinear, linear } from '../ops/matmul.ts';
+import { checkWhole } from '../ops/movement.ts';
 import { checkOptions, checkTensor, describe } from '../ops/record.ts';
-import { logSoftmax, softmax } from '../ops/reductions.ts';
-import { flatten } from '../ops/structure.ts';
+import { reshape } from '../ops/structure.ts';
 import type { Device } from '../tensor/device.ts';
 import { internal } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { checkProbability, dropout } from './functional.ts';
 import { kaimingUniform_, uniform_ } from './init.ts';
 import { Module, Parameter } from './module.ts';
 
@@ -68,93 +66,48 @@ export class Linear extends Module {
   }
 }
 
-/** max(x, 0) (`torch.nn.ReLU`). */
-export class ReLU extends Module {
-  override forward(x: Tensor): Tensor {
-    return relu(x);
-  }
-}
-
-/** 1 / (1 + exp(-x)) (`torch.nn.Sigmoid`). */
-export class Sigmoid extends Module {
-  override forward(x: Tensor): Tensor {
-    return sigmoid(x);
-  }
-}
-
-/** The hyperbolic tangent (`torch.nn.Tanh`). */
-export class Tanh extends Module {
-  override forward(x: Tensor): Tensor {
-    return tanh(x);
-  }
-}
-
-/** exp(x) normalised along a dim, the last unless given (`torch.nn.Softmax`). */
-export class Softmax extends Module {
-  constructor(readonly dim: number = -1) {
-    super();
-  }
-
-  override forward(x: Tensor): Tensor {
-    return softmax(x, this.dim);
-  }
-
-  protected override extra(): string {
-    return `dim=${this.dim}`;
-  }
-}
-
-/** log(softmax(x)) along a dim, the last unless given (`torch.nn.LogSoftmax`). */
-export class LogSoftmax extends Module {
-  constructor(readonly dim: number = -1) {
-    super();
-  }
-
-  override forward(x: Tensor): Tensor {
-    return logSoftmax(x, this.dim);
-  }
-
-  protected override extra(): string {
-    return `dim=${this.dim}`;
-  }
-}
-
 /**
- * Sets elements to 0 with probability p in training mode, and scales the others by 1 / (1 - p); nothing in evaluation mode
- * (`torch.nn.Dropout`).
+ * A weighted sum of the products of the elements of two inputs, over their last dims (`torch.nn.Bilinear`); see
+ * `functional.bilinear`. Weight [out, in1, in2] and bias [out] start uniform in ±1 / sqrt(in1).
  *
- * @throws UnsupportedError unless p is a probability.
+ * @throws ShapeError when the last dims of the inputs are of other sizes.
  */
-export class Dropout extends Module {
-  constructor(readonly p: number = 0.5) {
-    super();
-    checkProbability('Dropout', p);
-  }
+export class Bilinear extends Module<readonly [Tensor, Tensor]> {
+  readonly weight: Tensor;
+  readonly bias: Tensor | null;
 
-  override forward(x: Tensor): Tensor {
-    return dropout(x, { p: this.p, training: this.training });
-  }
-
-  protected override extra(): string {
-    return `p=${this.p}`;
-  }
-}
-
-/** Dims `startDim` to `endDim` merged into one: all but the first unless given (`torch.nn.Flatten`). */
-export class Flatten extends Module {
   constructor(
-    readonly startDim: number = 1,
-    readonly endDim: number = -1,
+    readonly in1Features: number,
+    readonly in2Features: number,
+    readonly outFeatures: number,
+    options: LinearOptions = {},
   ) {
     super();
+    checkOptions('Bilinear', options, ['bias', 'device']);
+    for (const n of [in1Features, in2Features, outFeatures]) checkWhole('Bilinear', 'a number of features', n, 1);
+    const { bias = true, device } = options;
+    const bound = 1 / Math.sqrt(in1Features);
+    const make = (shape: readonly number[]): Tensor =>
+      uniform_(new Parameter(zeros(shape, device ? { device } : {})), -bound, bound);
+    [this.weight, this.bias] = internal('Bilinear', () => [
+      make([outFeatures, in1Features, in2Features]),
+      bias ? make([outFeatures]) : null,
+    ]);
   }
 
-  override forward(x: Tensor): Tensor {
-    return flatten(x, this.startDim, this.endDim);
+  override forward(x1: Tensor, x2: Tensor): Tensor {
+    return bilinear(x1, x2, this.weight, this.bias);
   }
 
   protected override extra(): string {
-    return `startDim=${this.startDim}, endDim=${this.endDim}`;
+    return `in1Features=${this.in1Features}, in2Features=${this.in2Features}, outFeatures=${this.outFeatures}, bias=${this.bias !== null}`;
+  }
+}
+
+/** Its input (`torch.nn.Identity`): what stands where a layer was taken out. */
+export class Identity extends Module {
+  override forward(x: Tensor): Tensor {
+    return reshape(x, x.shape);
   }
 }
 

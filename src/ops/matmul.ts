@@ -1,6 +1,6 @@
 import { type DType, isFloating, promote } from '../core/dtype.ts';
 import { ShapeError } from '../core/errors.ts';
-import { broadcastShapes, showShape, sizeOf } from '../core/shape.ts';
+import { broadcastShapes, sameShape, showShape, sizeOf } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
 import { result } from '../ir/expr.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -8,7 +8,7 @@ import { add, cast, mul } from './elementwise.ts';
 import { numberOptions } from './options.ts';
 import { compose, deviceOf, produce, taped } from './record.ts';
 import { type Drawn, type Samples, sample } from './samples.ts';
-import { expand, reshape, squeeze, sum, transpose, unsqueeze } from './structure.ts';
+import { expand, inFloat32, reshape, squeeze, sum, transpose, unsqueeze } from './structure.ts';
 
 const SUM = template('matmul', result(0, 'float32'));
 
@@ -133,6 +133,39 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor 
   });
 }
 
+/**
+ * x1^T W x2 + bias over the last dims, for each output the weighted sum of all products of an element of x1 and one of x2, with weight as
+ * [out, in1, in2] (`F.bilinear`).
+ *
+ * @throws ShapeError when the sizes do not fit, or the inputs differ in another dim than the last.
+ * @example
+ * ```ts
+ * const y = tl.nn.functional.bilinear(tl.rand([8, 3]), tl.rand([8, 4]), tl.rand([5, 3, 4])); // shape [8, 5]
+ * ```
+ */
+export function bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias?: Tensor | null): Tensor {
+  const given = bias ? [x1, x2, weight, bias] : [x1, x2, weight];
+  deviceOf('bilinear', given);
+  const shapes = `inputs ${showShape(x1.shape)} and ${showShape(x2.shape)} and weight ${showShape(weight.shape)}`;
+  const [outputs = 0, first = 0, second = 0] = weight.shape;
+  if (weight.ndim !== 3 || x1.shape.at(-1) !== first || x2.shape.at(-1) !== second)
+    throw new ShapeError(`bilinear: ${shapes} must be of shape [..., in1], [..., in2] and [out, in1, in2]`);
+  const lead = x1.shape.slice(0, -1);
+  if (!sameShape(lead, x2.shape.slice(0, -1)))
+    throw new ShapeError(`bilinear: ${shapes} differ in another dim than the last; expand one of the inputs`);
+  if (bias && !sameShape(bias.shape, [outputs]))
+    throw new ShapeError(`bilinear: bias ${showShape(bias.shape)} must be of shape [${outputs}], one for each output`);
+  const rows = sizeOf(lead);
+  return compose('bilinear', () =>
+    inFloat32('bilinear', given, (a, b, w, offset) => {
+      const inner = linear(reshape(b!, [rows, second]), reshape(w!, [outputs * first, second]));
+      const products = matmul(reshape(inner, [rows, outputs, first]), reshape(a!, [rows, first, 1]));
+      const sums = reshape(products, [...lead, outputs]);
+      return offset ? add(sums, offset) : sums;
+    }),
+  );
+}
+
 const whole = (...shape: number[]): Drawn => ({ shape, dtype: 'int32', range: [-9, 9] });
 
 /** Calls for the generated tests. */
@@ -211,6 +244,20 @@ export const samples = (): Samples => ({
       sample([[2, 3, 5], [4, 5], [4]], (x, w, b) => linear(x, w, b)),
       sample([[5], [4, 5]], (x, w) => linear(x, w)),
       sample([[3, 5], [5]], (x, w) => linear(x, w)),
+    ],
+  },
+  bilinear: {
+    calls: [
+      sample([[4, 3], [4, 5], [2, 3, 5], [2]], (a, b, w, bias) => bilinear(a, b, w, bias)),
+      sample(
+        [
+          [2, 3, 2],
+          [2, 3, 1],
+          [4, 2, 1],
+        ],
+        (a, b, w) => bilinear(a, b, w),
+      ),
+      sample([[3], [2], [2, 3, 2]], (a, b, w) => bilinear(a, b, w)),
     ],
   },
 });

@@ -1,4 +1,4 @@
-import { checkFunction, checkOptions, describe } from '../core/check.ts';
+import { checkFlag, checkFunction, checkOptions, describe } from '../core/check.ts';
 import { computed, type DType, isFloating, promote, promoteScalar } from '../core/dtype.ts';
 import { DeviceError, DTypeError, UnsupportedError } from '../core/errors.ts';
 import {
@@ -340,4 +340,4 @@ export function resolveShape(op: string, size: number, wanted: Shape): Shape {
 }
 
 export type { GradientContext };
-export { checkFunction, checkOptions, contiguousView, describe };
+export { checkFlag, checkFunction, checkOptions, contiguousView, describe };

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import autograd from '../fixtures/conformance/autograd.json' with { type: 'json' };
 import binary from '../fixtures/conformance/binary.json' with { type: 'json' };
 import linalg from '../fixtures/conformance/linalg.json' with { type: 'json' };
+import nn_conv_pool from '../fixtures/conformance/nn_conv_pool.json' with { type: 'json' };
 import reductions from '../fixtures/conformance/reductions.json' with { type: 'json' };
 import shape from '../fixtures/conformance/shape.json' with { type: 'json' };
 import unary from '../fixtures/conformance/unary.json' with { type: 'json' };
@@ -9,9 +10,12 @@ import { devices } from '../setup/devices.ts';
 import { type Device, tl } from './api.ts';
 import { type Case, runBeside } from './runner.ts';
 
-const groups = { unary, binary, reductions, shape, linalg, autograd } as unknown as Readonly<
+const groups = { unary, binary, reductions, shape, linalg, nn_conv_pool, autograd } as unknown as Readonly<
   Record<string, readonly Case[]>
 >;
+
+/** Ops that are still to come: their cases have to be skipped, so that one that is there leaves this list. */
+const MISSING: ReadonlySet<string> = new Set(['conv1d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d']);
 
 /** The cases of a group by op. */
 function byOp(cases: readonly Case[]): [op: string, cases: Case[]][] {
@@ -28,11 +32,12 @@ describe.each(devices)('on %s', (name) => {
   afterAll(() => device.destroy());
 
   describe.each(Object.entries(groups))('%s', (_, cases) => {
-    test.each(byOp(cases))('%s gives what PyTorch gives', async (_op, list) => {
+    test.each(byOp(cases))('%s gives what PyTorch gives', async (op, list) => {
       const before = tl.memory(device).bytes;
       // At once: most of the time goes by in waiting for the device.
       const outcomes = await Promise.all(list.map(async (c) => ({ name: c.name, ...(await runBeside(c, device)) })));
-      expect(outcomes.filter(({ status }) => status !== 'passed')).toEqual([]);
+      const wanted = MISSING.has(op) ? 'skipped' : 'passed';
+      expect(outcomes.filter(({ status }) => status !== wanted)).toEqual([]);
       await device.sync();
       expect(tl.memory(device).bytes, 'bytes on the device').toBe(before);
     });

@@ -3,6 +3,7 @@
 import { isFloating } from '../../src/core/dtype.ts';
 import { type Shape, sizeOf } from '../../src/core/shape.ts';
 import * as tl from '../../src/index.ts';
+import * as activations from '../../src/ops/activations.ts';
 import * as assign from '../../src/ops/assign.ts';
 import * as conv from '../../src/ops/conv.ts';
 import * as einsum from '../../src/ops/einsum.ts';
@@ -15,8 +16,10 @@ import * as matmul from '../../src/ops/matmul.ts';
 import * as movement from '../../src/ops/movement.ts';
 import * as normalization from '../../src/ops/normalization.ts';
 import * as norms from '../../src/ops/norms.ts';
+import * as pooling from '../../src/ops/pooling.ts';
 import * as puts from '../../src/ops/puts.ts';
 import * as reductions from '../../src/ops/reductions.ts';
+import * as resampling from '../../src/ops/resampling.ts';
 import type { Drawn, OpSamples, Sample, Samples } from '../../src/ops/samples.ts';
 import * as scans from '../../src/ops/scans.ts';
 import * as sorting from '../../src/ops/sorting.ts';
@@ -26,6 +29,7 @@ import { type Result, random, weightsFor } from './harness.ts';
 
 /** The files of ops with a table of samples. `records.node.test.ts` finds one that is missing. */
 export const files: Readonly<Record<string, { readonly samples: () => Samples }>> = {
+  activations,
   assign,
   conv,
   einsum,
@@ -39,7 +43,9 @@ export const files: Readonly<Record<string, { readonly samples: () => Samples }>
   matmul,
   movement,
   normalization,
+  pooling,
   reductions,
+  resampling,
   scans,
   sorting,
   structure,
