@@ -1,14 +1,19 @@
 /*
  * What layers compute, as functions without state (`torch.nn.functional`). Ops of their own are exported as they are.
  */
-import { UnsupportedError } from '../core/errors.ts';
-import { rand, zerosLike } from '../ops/creation.ts';
-import { ge, mul } from '../ops/elementwise.ts';
-import { where } from '../ops/functions.ts';
-import { checkOptions, compose, describe } from '../ops/record.ts';
+import { checkOptions, compose } from '../ops/record.ts';
+import { checkProbability, dropped } from '../ops/sampling.ts';
 import { reshape } from '../ops/structure.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
+export {
+  type AttentionOptions,
+  type MultiheadCallOptions,
+  type MultiheadOptions,
+  type MultiheadResult,
+  multiHeadAttentionForward,
+  scaledDotProductAttention,
+} from '../ops/attention.ts';
 export { type ConvOptions, conv2d } from '../ops/conv.ts';
 export {
   celu,
@@ -29,6 +34,7 @@ export {
   softsign,
   tanh,
 } from '../ops/elementwise.ts';
+export { type EmbeddingOptions, embedding } from '../ops/embedding.ts';
 export { binaryCrossEntropyWithLogits, crossEntropy, mseLoss } from '../ops/losses.ts';
 export { linear } from '../ops/matmul.ts';
 export { type LayerNormOptions, layerNorm } from '../ops/normalization.ts';
@@ -44,11 +50,8 @@ export interface DropoutOptions {
   readonly training?: boolean | undefined;
 }
 
-/** @internal Throws unless the value is a probability. */
-export function checkProbability(op: string, p: unknown): void {
-  if (typeof p !== 'number' || !(p >= 0 && p <= 1))
-    throw new UnsupportedError(`${op}: p is ${describe(p)}, but it must be a probability, from 0 to 1`);
-}
+/** @internal */
+export { checkProbability };
 
 /**
  * Sets elements to 0 at random and scales the others by 1 / (1 - p), so that the mean stays (`F.dropout`). The same elements are
@@ -64,9 +67,5 @@ export function dropout(x: Tensor, options: DropoutOptions = {}): Tensor {
   checkOptions('dropout', options, ['p', 'training']);
   const { p = 0.5, training = true } = options;
   checkProbability('dropout', p);
-  return compose('dropout', () => {
-    if (!training || p === 0) return reshape(x, x.shape);
-    if (p === 1) return mul(x, zerosLike(x));
-    return where(ge(rand(x.shape, { device: x.device }), p), mul(x, 1 / (1 - p)), 0);
-  });
+  return compose('dropout', () => (training && p > 0 ? dropped(x, p) : reshape(x, x.shape)));
 }

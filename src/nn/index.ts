@@ -1,3 +1,4 @@
+export { Embedding, type EmbeddingLayerOptions } from './embedding.ts';
 export * as functional from './functional.ts';
 export * as init from './init.ts';
 export {

@@ -5,8 +5,9 @@ import { template } from '../engine/node.ts';
 import { select as choose, constant, index, load, loadAt } from '../ir/expr.ts';
 import { withGrad } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { rand, setup, type TensorOptions } from './creation.ts';
-import { add, cast, div, ge, gt, isfinite, log, logicalAnd, maximum, neg } from './elementwise.ts';
+import { rand, setup, type TensorOptions, zerosLike } from './creation.ts';
+import { add, cast, div, ge, gt, isfinite, log, logicalAnd, maximum, mul, neg } from './elementwise.ts';
+import { where } from './functions.ts';
 import { gather } from './gather.ts';
 import { all } from './masks.ts';
 import { randomBits } from './random.ts';
@@ -115,4 +116,17 @@ export function multinomial(weights: Tensor, count: number, options: Multinomial
       return ndim === 1 ? reshape(out, [count]) : out;
     }),
   );
+}
+
+/** @internal Throws unless the value is a probability. */
+export function checkProbability(op: string, p: unknown): void {
+  if (typeof p !== 'number' || !(p >= 0 && p <= 1))
+    throw new UnsupportedError(`${op}: p is ${describe(p)}, but it must be a probability, from 0 to 1`);
+}
+
+/** @internal The elements, each with probability p replaced by 0 and otherwise scaled by 1 / (1 - p). */
+export function dropped(x: Tensor, p: number): Tensor {
+  if (p === 0) return x;
+  if (p === 1) return mul(x, zerosLike(x));
+  return where(ge(rand(x.shape, { device: x.device }), p), mul(x, 1 / (1 - p)), 0);
 }

@@ -4,8 +4,10 @@ import { isFloating } from '../../src/core/dtype.ts';
 import { type Shape, sizeOf } from '../../src/core/shape.ts';
 import * as tl from '../../src/index.ts';
 import * as assign from '../../src/ops/assign.ts';
+import * as attention from '../../src/ops/attention.ts';
 import * as conv from '../../src/ops/conv.ts';
 import * as einsum from '../../src/ops/einsum.ts';
+import * as embedding from '../../src/ops/embedding.ts';
 import * as gather from '../../src/ops/gather.ts';
 import * as indexing from '../../src/ops/indexing.ts';
 import * as joins from '../../src/ops/joins.ts';
@@ -26,8 +28,10 @@ import { type Result, random, weightsFor } from './harness.ts';
 /** The files of ops with a table of samples. `records.node.test.ts` finds one that is missing. */
 export const files: Readonly<Record<string, { readonly samples: () => Samples }>> = {
   assign,
+  attention,
   conv,
   einsum,
+  embedding,
   gather,
   indexing,
   joins,
