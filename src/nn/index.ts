@@ -24,6 +24,19 @@ export {
   type StateDict,
 } from './module.ts';
 export {
+  type CellOptions,
+  GRU,
+  GRUCell,
+  LSTM,
+  LSTMCell,
+  type RecurrentOptions,
+  RNN,
+  RNNCell,
+  type RNNCellOptions,
+  type RNNNonlinearity,
+  type RNNOptions,
+} from './recurrent.ts';
+export {
   type Batches,
   type Callback,
   type CompileOptions,

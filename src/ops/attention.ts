@@ -53,9 +53,7 @@ function softmaxOrZeros(scores: Tensor): Tensor {
     const total = sum(raised, over);
     return div(raised, where(eq(total, 0), 1, total));
   });
-  const gradient = (g: Tensor, { output: y }: { output: Tensor }): Tensor[] => [
-    mul(y, sub(g, sum(mul(g, y), over))),
-  ];
+  const gradient = (g: Tensor, { output: y }: { output: Tensor }): Tensor[] => [mul(y, sub(g, sum(mul(g, y), over)))];
   return taped('softmax', { gradient, saves: 'output' }, [scores], out);
 }
 
@@ -76,7 +74,9 @@ function attentionWeights(
 
 function checkMask(op: string, name: string, mask: Tensor): void {
   if (mask.dtype !== 'bool' && !isFloating(mask.dtype))
-    throw new DTypeError(`${op}: ${name} is ${mask.dtype}; it is made of bools, or of floats that are added to the scores`);
+    throw new DTypeError(
+      `${op}: ${name} is ${mask.dtype}; it is made of bools, or of floats that are added to the scores`,
+    );
 }
 
 /**
@@ -188,7 +188,9 @@ const OPTIONS = (
 
 function expectShape(op: string, name: string, t: Tensor | null | undefined, ...allowed: readonly Shape[]): void {
   if (t && !allowed.some((shape) => sameShape(t.shape, shape)))
-    throw new ShapeError(`${op}: ${name} ${showShape(t.shape)} must be of shape ${allowed.map(showShape).join(' or ')}`);
+    throw new ShapeError(
+      `${op}: ${name} ${showShape(t.shape)} must be of shape ${allowed.map(showShape).join(' or ')}`,
+    );
 }
 
 /**
@@ -236,7 +238,9 @@ export function multiHeadAttentionForward(
   if (!biasK !== !biasV) throw new UnsupportedError(`${op}: biasK and biasV come together; give both, or none`);
   const widths = [query, key, value].map((t) => t.shape[rank - 1]!);
   if (inProjWeight && widths.some((w) => w !== width))
-    throw new ShapeError(`${op}: ${shapes} must be of one width; give qProjWeight, kProjWeight and vProjWeight for others`);
+    throw new ShapeError(
+      `${op}: ${shapes} must be of one width; give qProjWeight, kProjWeight and vProjWeight for others`,
+    );
   expectShape(op, 'inProjWeight', inProjWeight, [3 * width, width]);
   for (const [i, name] of ['qProjWeight', 'kProjWeight', 'vProjWeight'].entries())
     expectShape(op, name, separate[i], [width, widths[i]!]);
@@ -250,11 +254,9 @@ export function multiHeadAttentionForward(
   expectShape(op, 'attnMask', attnMask, [length, keys], [n * numHeads, length, keys]);
   return compose(op, () => {
     const batched = (t: Tensor): Tensor => (rank === 3 ? t : unsqueeze(t, 1));
-    const [q, k, v] = projected([query, key, value], inProjWeight ?? (separate as Tensor[]), inProjBias).map(batched) as [
-      Tensor,
-      Tensor,
-      Tensor,
-    ];
+    const [q, k, v] = projected([query, key, value], inProjWeight ?? (separate as Tensor[]), inProjBias).map(
+      batched,
+    ) as [Tensor, Tensor, Tensor];
     /** Keys or values with those that are not from the input. */
     const extended = (t: Tensor, bias: Tensor | null | undefined): Tensor => {
       const all = bias ? cat([t, expand(bias, [1, n, width])]) : t;
@@ -270,8 +272,7 @@ export function multiHeadAttentionForward(
     };
     const masked = (scores: Tensor): Tensor => {
       let out = isCausal ? causal(scores, -Infinity) : scores;
-      if (attnMask)
-        out = applied(out, attnMask.ndim === 2 ? attnMask : reshape(attnMask, [n, numHeads, length, keys]));
+      if (attnMask) out = applied(out, attnMask.ndim === 2 ? attnMask : reshape(attnMask, [n, numHeads, length, keys]));
       return keyPaddingMask ? applied(out, reshape(keyPaddingMask, [n, 1, 1, keys])) : out;
     };
     const kept = attentionWeights(op, heads(q), heads(extended(k, biasK)), null, masked);
@@ -345,8 +346,14 @@ export const samples = (): Samples => ({
       sample([[2, 1, 3, 4], [2, 5, 4], [1, 2, 5, 4], blocked(3, 5)], (q, k, v, attnMask) =>
         scaledDotProductAttention(q, k, v, { attnMask }),
       ),
-      sample([[2, 2, 4], [2, 3, 4], [2, 3, 4], [2, 1, 3]], (q, k, v, attnMask) =>
-        scaledDotProductAttention(q, k, v, { attnMask }),
+      sample(
+        [
+          [2, 2, 4],
+          [2, 3, 4],
+          [2, 3, 4],
+          [2, 1, 3],
+        ],
+        (q, k, v, attnMask) => scaledDotProductAttention(q, k, v, { attnMask }),
       ),
       sample(
         [

@@ -17,6 +17,7 @@ import * as matmul from '../../src/ops/matmul.ts';
 import * as movement from '../../src/ops/movement.ts';
 import * as normalization from '../../src/ops/normalization.ts';
 import * as norms from '../../src/ops/norms.ts';
+import * as recurrent from '../../src/ops/recurrent.ts';
 import * as reductions from '../../src/ops/reductions.ts';
 import type { Drawn, OpSamples, Sample, Samples } from '../../src/ops/samples.ts';
 import * as scans from '../../src/ops/scans.ts';
@@ -41,6 +42,7 @@ export const files: Readonly<Record<string, { readonly samples: () => Samples }>
   matmul,
   movement,
   normalization,
+  recurrent,
   reductions,
   scans,
   sorting,
