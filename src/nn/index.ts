@@ -1,3 +1,4 @@
+export { MultiheadAttention, type MultiheadAttentionOptions } from './attention.ts';
 export { Embedding, type EmbeddingLayerOptions } from './embedding.ts';
 export * as functional from './functional.ts';
 export * as init from './init.ts';
@@ -23,6 +24,7 @@ export {
   Parameter,
   type StateDict,
 } from './module.ts';
+export { LayerNorm, type LayerNormLayerOptions } from './normalization.ts';
 export {
   type CellOptions,
   GRU,
@@ -48,3 +50,14 @@ export {
   type TrainingRun,
   type Verbosity,
 } from './training.ts';
+export {
+  type DecoderCallOptions,
+  type EncoderCallOptions,
+  type EncoderLayerCallOptions,
+  TransformerDecoder,
+  TransformerDecoderLayer,
+  TransformerEncoder,
+  TransformerEncoderLayer,
+  type TransformerLayerOptions,
+  type TransformerOptions,
+} from './transformer.ts';
