@@ -30,16 +30,18 @@ const restore = (device: Device, saved: Saved, tape: TapeNode | null): Tensor =>
 const widened = (x: Tensor): Tensor => (x.dtype === 'float16' ? cast(x, 'float32') : x);
 
 function contextOf(tape: TapeNode, device: Device, needs: readonly boolean[]): GradientContext {
+  const kept = tape.inputs.map((_, i) => tape.savedInput(i));
+  const result = tape.savedOutput();
+  const { widens } = tape;
   const value = (saved: Saved, at: TapeNode | null): Tensor => {
     const x = restore(device, saved, at);
-    return tape.widens ? widened(x) : x;
+    return widens ? widened(x) : x;
   };
   const inputs = tape.inputs.map((info, i) => {
-    const saved = tape.savedInput(i);
+    const saved = kept[i];
     return saved ? value(saved, saved.tape) : (info.scalar as unknown as Tensor);
   });
-  const saved = tape.savedOutput();
-  const output = saved ? value(saved, tape) : (undefined as unknown as Tensor);
+  const output = result ? value(result, tape) : (undefined as unknown as Tensor);
   return { inputs, output, needs, shapes: tape.inputs.map((x) => x.shape), dtypes: tape.inputs.map((x) => x.dtype) };
 }
 

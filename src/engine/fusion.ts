@@ -326,6 +326,9 @@ const RECOMPUTE = 6;
 /** The price at which an expression is long enough: compilers slow down, and recursion runs deep. */
 const LONGEST = 1000;
 
+/** How many steps a search for cycles takes at most in each direction. */
+const SEARCH = 1024;
+
 interface Limits {
   readonly bindings: number;
   /** Take it that dying inputs will be overwritten, which saves bindings; whether they can be is only known afterwards. */
@@ -614,20 +617,46 @@ class Clusters {
     return [...new Set([...this.inputsOf(c)].filter((s) => s >= 0).map((s) => this.of.get(s)!))];
   }
 
-  /** Would joining the two close a cycle: does one reach the other through a third? Gives up (true) on long searches. */
+  /** The clusters so far that read from a cluster. */
+  private *dependents(c: Cluster): Generator<Cluster> {
+    for (const m of c.members)
+      for (const id of this.consumers.get(m.item.id) ?? []) {
+        const reader = this.of.get(id);
+        if (reader && reader !== c) yield reader;
+      }
+  }
+
+  /**
+   * Would joining the two close a cycle: does one reach the other through a third? Looks forward first: in program order, little follows
+   * a kernel that is still being joined, while all of a long chain may lie before it. True where both searches take too long.
+   */
   private cycle(producer: Cluster, reader: Cluster): boolean {
+    const reach = (next: (c: Cluster) => Iterable<Cluster>): boolean | null => this.connected(producer, reader, next);
+    return reach((c) => this.dependents(c)) ?? reach((c) => this.dependencies(c)) ?? true;
+  }
+
+  /** Do steps from one of two clusters lead to the other through a third? Null where it would take too many to know. */
+  private connected(a: Cluster, b: Cluster, next: (c: Cluster) => Iterable<Cluster>): boolean | null {
     const seen = new Set<Cluster>();
-    const stack = [
-      ...this.dependencies(reader).filter((c) => c !== producer),
-      ...this.dependencies(producer).filter((c) => c !== reader),
-    ];
+    const stack: Cluster[] = [];
+    let steps = 0;
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const)
+      for (const c of next(from)) {
+        if (++steps > SEARCH) return null;
+        if (c !== to) stack.push(c);
+      }
     while (stack.length > 0) {
       const c = stack.pop()!;
-      if (c === producer || c === reader) return true;
+      if (c === a || c === b) return true;
       if (seen.has(c)) continue;
-      if (seen.size > 256) return true;
       seen.add(c);
-      stack.push(...this.dependencies(c));
+      for (const other of next(c)) {
+        if (++steps > SEARCH) return null;
+        stack.push(other);
+      }
     }
     return false;
   }

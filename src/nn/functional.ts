@@ -1,16 +1,25 @@
 /*
  * What layers compute, as functions without state (`torch.nn.functional`). Ops of their own are exported as they are.
  */
-import { ShapeError, UnsupportedError } from '../core/errors.ts';
+import { ShapeError } from '../core/errors.ts';
 import { showShape } from '../core/shape.ts';
 import { rand, zerosLike } from '../ops/creation.ts';
 import { add, ge, mul } from '../ops/elementwise.ts';
 import { where } from '../ops/functions.ts';
-import { checkOptions, checkTensor, compose, describe } from '../ops/record.ts';
+import { checkOptions, checkTensor, compose } from '../ops/record.ts';
+import { checkProbability, dropped } from '../ops/sampling.ts';
 import { reshape } from '../ops/structure.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 export { glu, maxout, prelu, softmin } from '../ops/activations.ts';
+export {
+  type AttentionOptions,
+  type MultiheadCallOptions,
+  type MultiheadOptions,
+  type MultiheadResult,
+  multiHeadAttentionForward,
+  scaledDotProductAttention,
+} from '../ops/attention.ts';
 export { type ConvOptions, conv2d } from '../ops/conv.ts';
 export {
   celu,
@@ -31,6 +40,7 @@ export {
   softsign,
   tanh,
 } from '../ops/elementwise.ts';
+export { type EmbeddingOptions, embedding } from '../ops/embedding.ts';
 export { binaryCrossEntropyWithLogits, crossEntropy, mseLoss } from '../ops/losses.ts';
 export { bilinear, linear } from '../ops/matmul.ts';
 export {
@@ -88,11 +98,8 @@ export interface DropoutOptions {
   readonly training?: boolean | undefined;
 }
 
-/** @internal Throws unless the value is a probability. */
-export function checkProbability(op: string, p: unknown): void {
-  if (typeof p !== 'number' || !(p >= 0 && p <= 1))
-    throw new UnsupportedError(`${op}: p is ${describe(p)}, but it must be a probability, from 0 to 1`);
-}
+/** @internal */
+export { checkProbability };
 
 /**
  * Sets elements to 0 at random and scales the others by 1 / (1 - p), so that the mean stays (`F.dropout`). The same elements are
@@ -109,11 +116,7 @@ export function dropout(x: Tensor, options: DropoutOptions = {}): Tensor {
   const { p = 0.5, training = true } = options;
   checkProbability('dropout', p);
   checkTensor('dropout', x);
-  return compose('dropout', () => {
-    if (!training || p === 0) return reshape(x, x.shape);
-    if (p === 1) return mul(x, zerosLike(x));
-    return where(ge(rand(x.shape, { device: x.device }), p), mul(x, 1 / (1 - p)), 0);
-  });
+  return compose('dropout', () => (training && p > 0 ? dropped(x, p) : reshape(x, x.shape)));
 }
 
 /** Sets whole channels to 0: what lies behind the dims that an image or a signal has. */
@@ -128,9 +131,8 @@ function dropChannels(op: string, x: Tensor, options: DropoutOptions, dims: numb
     );
   return compose(op, () => {
     if (!training || p === 0) return reshape(x, x.shape);
-    if (p === 1) return mul(x, zerosLike(x));
     const channels = x.shape.map((n, d) => (d < x.ndim - dims ? n : 1));
-    return where(ge(rand(channels, { device: x.device }), p), mul(x, 1 / (1 - p)), 0);
+    return dropped(x, p, channels);
   });
 }
 

@@ -24,7 +24,9 @@ export {
   Softsign,
   Tanh,
 } from './activation.ts';
+export { MultiheadAttention, type MultiheadAttentionOptions } from './attention.ts';
 export { AlphaDropout, Dropout, Dropout1d, Dropout2d } from './dropout.ts';
+export { Embedding, type EmbeddingLayerOptions } from './embedding.ts';
 export * as functional from './functional.ts';
 export * as init from './init.ts';
 export { Bilinear, Identity, Linear, type LinearOptions, Sequential } from './layers.ts';
@@ -63,6 +65,19 @@ export {
   MaxPool2d,
   type MaxPoolLayerOptions,
 } from './pooling.ts';
+export {
+  type CellOptions,
+  GRU,
+  GRUCell,
+  LSTM,
+  LSTMCell,
+  type RecurrentOptions,
+  RNN,
+  RNNCell,
+  type RNNCellOptions,
+  type RNNNonlinearity,
+  type RNNOptions,
+} from './recurrent.ts';
 export { Flatten, PixelShuffle, PixelUnshuffle, Unflatten, Upsample, ZeroPad2d } from './shape.ts';
 export {
   type Batches,
@@ -76,3 +91,14 @@ export {
   type TrainingRun,
   type Verbosity,
 } from './training.ts';
+export {
+  type DecoderCallOptions,
+  type EncoderCallOptions,
+  type EncoderLayerCallOptions,
+  TransformerDecoder,
+  TransformerDecoderLayer,
+  TransformerEncoder,
+  TransformerEncoderLayer,
+  type TransformerLayerOptions,
+  type TransformerOptions,
+} from './transformer.ts';

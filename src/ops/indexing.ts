@@ -108,8 +108,6 @@ export function settle(op: string, x: Tensor, items: readonly IndexItem[]): Sett
           `${op}: a bool tensor selects as many elements as only the device knows; use the asynchronous maskedSelect(mask), or where and maskedFill`,
         );
       integers(op, item);
-      if (x.shape[d] === 0 && item.size > 0)
-        throw new IndexError(`${op}: dim ${d} of ${showShape(x.shape)} has no places to index; give no indices`);
     } else if (isList(item)) {
       for (const place of item) inDim(op, place, d, x.shape);
     } else if (typeof item === 'object') checkRange(op, item);
@@ -164,6 +162,9 @@ export function layout(op: string, shape: Shape, at: Places): Layout {
   const lead = (places.at(-1) ?? 0) - first < places.length ? first : 0;
   let batch: Shape = [];
   for (const t of at.values()) batch = broadcastShapes(op, batch, t.shape);
+  const empty = [...at.keys()].find((d) => shape[d] === 0);
+  if (empty !== undefined && sizeOf(batch) > 0)
+    throw new IndexError(`${op}: dim ${empty} of ${showShape(shape)} has no places to index; give no indices`);
   const sizes = rest.map((d) => shape[d] ?? 1);
   return { rest, batch, lead, shape: [...sizes.slice(0, lead), ...batch, ...sizes.slice(lead)] };
 }

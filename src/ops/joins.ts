@@ -9,6 +9,9 @@ import { compose, deviceOf, deviceOfAll, produce, readingAt, taped } from './rec
 import { type Drawn, type Samples, sample } from './samples.ts';
 import { contiguous, reshape, slice, unsqueeze } from './structure.ts';
 
+/** Each element of a join looks into all its tensors: many are joined in groups, so that the time does not grow with their square. */
+const MOST = 7;
+
 /** Joins what one kernel can bind: each point reads from the tensor it falls into. */
 function join(parts: readonly Tensor[], dim: number, dtype: DType): Tensor {
   const device = deviceOf('cat', parts);
@@ -66,7 +69,7 @@ export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
   const dtype = tensors.map((t) => t.dtype).reduce((a, b) => promote('cat', a, b));
   return compose('cat', () => {
     let list = (parts.length === 0 ? [first] : parts).map((t) => cast(t, dtype));
-    const most = Math.max(2, device.backend.limits.bindings - 1);
+    const most = Math.min(MOST, Math.max(2, device.backend.limits.bindings - 1));
     // A copy also of a single tensor, as of several.
     if (list.length === 1) return contiguous(list[0]!);
     while (list.length > 1) {

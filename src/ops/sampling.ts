@@ -1,12 +1,13 @@
 import { isFloating } from '../core/dtype.ts';
 import { DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
-import { showShape } from '../core/shape.ts';
+import { type Shape, showShape } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
 import { select as choose, constant, index, load, loadAt } from '../ir/expr.ts';
 import { withGrad } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { rand, setup, type TensorOptions } from './creation.ts';
-import { add, cast, div, ge, gt, isfinite, log, logicalAnd, maximum, neg } from './elementwise.ts';
+import { rand, setup, type TensorOptions, zerosLike } from './creation.ts';
+import { add, cast, div, ge, gt, isfinite, log, logicalAnd, maximum, mul, neg } from './elementwise.ts';
+import { where } from './functions.ts';
 import { gather } from './gather.ts';
 import { all } from './masks.ts';
 import { randomBits } from './random.ts';
@@ -104,4 +105,17 @@ export function multinomial(weights: Tensor, count: number, options: Multinomial
       return ndim === 1 ? reshape(out, [count]) : out;
     }),
   );
+}
+
+/** @internal Throws unless the value is a probability. */
+export function checkProbability(op: string, p: unknown): void {
+  if (typeof p !== 'number' || !(p >= 0 && p <= 1))
+    throw new UnsupportedError(`${op}: p is ${describe(p)}, but it must be a probability, from 0 to 1`);
+}
+
+/** @internal The elements, each with probability p replaced by 0 and otherwise scaled by 1 / (1 - p); together where the shape has 1. */
+export function dropped(x: Tensor, p: number, shape: Shape = x.shape): Tensor {
+  if (p === 0) return x;
+  if (p === 1) return mul(x, zerosLike(x));
+  return where(ge(rand(shape, { device: x.device }), p), mul(x, 1 / (1 - p)), 0);
 }

@@ -1,5 +1,5 @@
 // Which function of the library computes a case: torch's names and arguments on the left, ours on the right.
-import { call, find, Missing, type Tensor } from './api.ts';
+import { call, construct, find, Missing, type Tensor } from './api.ts';
 import { camel } from './cases.ts';
 import { programs } from './programs.ts';
 
@@ -49,11 +49,27 @@ const variance =
       correction: unbiased === false ? 0 : 1,
     });
 
-/** Ops that will come as modules: a case needs an adapter here once they are there. */
-const planned =
-  (name: string): Entry =>
-  () => {
-    throw new Missing(name);
+/** A layer with the weights of the case in place of its parameters. */
+const recurrent =
+  (name: string, fixed: Readonly<Record<string, unknown>> = {}): Entry =>
+  ({ inputs, args }) => {
+    const { input, h_0, c_0, ...weights } = inputs as Readonly<Record<string, Tensor>>;
+    const hiddenSize = weights.weight_hh_l0!.shape[1]!;
+    const options = Object.fromEntries(Object.entries({ ...args, ...fixed }).map(([k, v]) => [camel(k), v]));
+    const layer = construct(name, input!.shape.at(-1), hiddenSize, options) as unknown as {
+      stateDict(): Record<string, Tensor>;
+      forward(...inputs: unknown[]): [Tensor, Tensor | [Tensor, Tensor]];
+    };
+    const parameters = layer.stateDict();
+    if (Object.keys(parameters).join() !== Object.keys(weights).join())
+      throw new Error(`${name} has ${Object.keys(parameters)}, the case ${Object.keys(weights)}`);
+    for (const [key, parameter] of Object.entries(parameters)) {
+      parameter.dispose();
+      Object.defineProperty(layer, key, { value: weights[key], enumerable: true });
+    }
+    const [output, state] = layer.forward(input, c_0 ? [h_0, c_0] : h_0);
+    const [h_n, c_n] = Array.isArray(state) ? state : [state];
+    return c_n ? { output, h_n, c_n } : { output, h_n };
   };
 
 const unary = '(input)';
@@ -221,10 +237,10 @@ const groups: readonly Readonly<Record<string, Entry>>[] = [
   },
   // rnn
   {
-    rnn_tanh: planned('nn.RNN'),
-    rnn_relu: planned('nn.RNN'),
-    lstm: planned('nn.LSTM'),
-    gru: planned('nn.GRU'),
+    rnn_tanh: recurrent('nn.RNN'),
+    rnn_relu: recurrent('nn.RNN', { nonlinearity: 'relu' }),
+    lstm: recurrent('nn.LSTM'),
+    gru: recurrent('nn.GRU'),
   },
   // autograd
   programs,

@@ -5,8 +5,10 @@ import { type Shape, sizeOf } from '../../src/core/shape.ts';
 import * as tl from '../../src/index.ts';
 import * as activations from '../../src/ops/activations.ts';
 import * as assign from '../../src/ops/assign.ts';
+import * as attention from '../../src/ops/attention.ts';
 import * as conv from '../../src/ops/conv.ts';
 import * as einsum from '../../src/ops/einsum.ts';
+import * as embedding from '../../src/ops/embedding.ts';
 import * as gather from '../../src/ops/gather.ts';
 import * as indexing from '../../src/ops/indexing.ts';
 import * as joins from '../../src/ops/joins.ts';
@@ -18,6 +20,7 @@ import * as normalization from '../../src/ops/normalization.ts';
 import * as norms from '../../src/ops/norms.ts';
 import * as pooling from '../../src/ops/pooling.ts';
 import * as puts from '../../src/ops/puts.ts';
+import * as recurrent from '../../src/ops/recurrent.ts';
 import * as reductions from '../../src/ops/reductions.ts';
 import * as resampling from '../../src/ops/resampling.ts';
 import type { Drawn, OpSamples, Sample, Samples } from '../../src/ops/samples.ts';
@@ -31,8 +34,10 @@ import { type Result, random, weightsFor } from './harness.ts';
 export const files: Readonly<Record<string, { readonly samples: () => Samples }>> = {
   activations,
   assign,
+  attention,
   conv,
   einsum,
+  embedding,
   gather,
   indexing,
   puts,
@@ -44,6 +49,7 @@ export const files: Readonly<Record<string, { readonly samples: () => Samples }>
   movement,
   normalization,
   pooling,
+  recurrent,
   reductions,
   resampling,
   scans,

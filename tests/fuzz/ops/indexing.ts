@@ -29,6 +29,7 @@ import {
   type Shape,
   sameShape,
   shaped,
+  sizeOf,
   take,
   type Val,
   value,
@@ -102,6 +103,8 @@ function located(shape: Shape, items: readonly unknown[]): Named {
   const tensors = axes.flatMap((a) => a.tensor ?? []);
   let batch: Shape = [];
   for (const t of tensors) batch = broadcastShape(batch, t.shape);
+  // No place of an empty dim is in range: that needs no device.
+  if (sizeOf(batch) > 0 && axes.some((a) => a.tensor && shape[a.of!] === 0)) fail('IndexError', 'empty');
   // Scalar tensors drop their dim, as numbers do; the others put the dims of the batch where they are, if side by side.
   const kept = axes.filter((a) => a.tensor?.shape.length !== 0);
   const indexed = kept.flatMap((a, i) => (a.tensor ? [i] : []));
@@ -129,11 +132,6 @@ function located(shape: Shape, items: readonly unknown[]): Named {
     return source;
   });
   return { shape: out, places, tensors, view: tensors.length === 0 };
-}
-
-/** No place of an empty tensor is in range: that needs no device. */
-function room(x: Val, places: Int32Array): void {
-  if (x.data.length === 0 && places.includes(-1)) fail('IndexError', 'empty');
 }
 
 /** A value in a tensor's dtype, refused where it would lose something. */
@@ -172,7 +170,6 @@ function indexPut(h: Handle, items: readonly unknown[], given: Operand, accumula
   const { shape, places, tensors } = located(x.shape, items);
   if (accumulate && x.dtype === 'bool') fail('DTypeError', 'bools do not add up');
   const v = fitting(x, given);
-  room(x, places);
   if (!sameShape(broadcastShape(shape, v.shape), shape)) fail('ShapeError', 'value');
   const wide = broadcast(v, shape);
   const out = accumulate ? plus(x, put(wide, places, x.shape)) : replaced(x, places, wide, true);
@@ -218,7 +215,6 @@ const PUTS: Record<string, Put> = {
     source(h as Handle, d, given, values as Handle);
     const { shape, places, tensors } = located(x.shape, items);
     if (x.dtype === 'bool') fail('DTypeError', 'bools do not add up');
-    room(x, places);
     const factor = (optionsOf(o).alpha as number | undefined) ?? 1;
     const v = read(values as Handle);
     if (promote([values as Handle, factor]) === 'float32' && x.dtype !== 'float32') fail('DTypeError', 'fraction');
