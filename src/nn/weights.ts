@@ -66,14 +66,15 @@ export function weightsOf(
   return classes ? mul(given, classes) : given;
 }
 
-/** @internal A loss as a function, with what it needs to give one value a sample. */
+/** @internal A loss as a function, which gives one value a sample where it is asked to. */
 export function lossFunction(loss: Loss): LossFunction | null {
   if (typeof loss === 'function') return loss;
   if (typeof loss?.forward !== 'function') return null;
-  // The losses of nn stand for a function, and hold its options.
-  const { functional, options } = loss as { functional?: LossFunction; options?: object };
-  return (prediction, target, more) =>
-    more && functional ? functional(prediction, target, { ...options, ...more }) : loss.forward(prediction, target);
+  // The losses of nn stand for a function, and hold its options: the same one, with another reduction.
+  const { options } = loss as { readonly options?: object };
+  const single = { options: { value: { ...options, reduction: 'none' } } };
+  const each = 'functional' in loss ? (Object.create(loss, single) as typeof loss) : loss;
+  return (prediction, target, more) => (more ? each : loss).forward(prediction, target);
 }
 
 /** @internal The loss of a batch, and what it counts for among others. */

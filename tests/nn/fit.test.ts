@@ -472,6 +472,20 @@ describe.each(devices)('fit on %s', (name) => {
         /fit: weights need the loss of every sample, and for \{ reduction: 'none' \} the loss gave the shape \[\] for 6 samples/,
       ],
       [
+        'weights for a loss module of one’s own',
+        ({ model, optimizer }) => {
+          const loss = new (class extends nn.Module<readonly [Tensor, Tensor]> {
+            override forward(p: Tensor, t: Tensor): Tensor {
+              return F.crossEntropy(p, t);
+            }
+          })();
+          model.compile({ optimizer, loss });
+          return model.fit(x, y, { classWeight: { 1: 2 }, ...quiet });
+        },
+        tl.ShapeError,
+        /use a loss of nn.functional, or a function that heeds its third argument/,
+      ],
+      [
         'half a step',
         ({ model }) => model.fit(x, y, { stepsPerEpoch: 0.5 }),
         tl.UnsupportedError,
