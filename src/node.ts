@@ -1,11 +1,16 @@
 /**
- * The entry for Node: the same as the browser's, with WebGPU from the optional `webgpu` package.
+ * The entry for Node: the same as the browser's, with WebGPU from the optional `webgpu` package, and with files.
  *
  * @packageDocumentation
  */
+import { appendFile, writeFile } from 'node:fs/promises';
 import { provideGPU } from './init.ts';
+import { provideFiles } from './nn/files.ts';
 
 export * from './index.ts';
+export { type TensorBoardOptions, tensorBoard } from './tensorboard.ts';
+
+provideFiles({ write: writeFile, append: appendFile });
 
 let found: GPU | null = null;
 

@@ -16,7 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['ops'],
   ['autograd'],
   ['methods'],
-  ['optim', 'data'],
+  ['optim', 'data', 'plot'],
   ['io'],
   ['nn', 'estimators'],
   ['.'],

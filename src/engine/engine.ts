@@ -79,6 +79,8 @@ export class Engine {
   private peakBytes = 0;
   /** What the device said of a flush after it was submitted, until somebody awaits. */
   private refused: Error | null = null;
+  /** Long queues wait, too. */
+  private patient = false;
   /** A status word that was read for printing, for the next await. */
   private unreported = 0;
   private readonly numerics = new Numerics(this);
@@ -167,7 +169,19 @@ export class Engine {
 
   /** Flushes when the queue has grown past its limits. Only between ops: what an op is recording is not held yet. */
   flushIfLong(): void {
+    if (this.patient) return;
     if (this.queue.length >= LONGEST_QUEUE || this.queuedBytes >= LARGEST_QUEUE_BYTES) this.flush();
+  }
+
+  /** Runs a function that records to learn shapes: however much it records, nothing of it is computed meanwhile. */
+  withoutFlush<T>(fn: () => T): T {
+    const before = this.patient;
+    this.patient = true;
+    try {
+      return fn();
+    } finally {
+      this.patient = before;
+    }
   }
 
   /** Gives every held node its value. */

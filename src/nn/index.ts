@@ -25,15 +25,32 @@ export {
   Tanh,
 } from './activation.ts';
 export { MultiheadAttention, type MultiheadAttentionOptions } from './attention.ts';
+export type { Batches, Samples } from './batches.ts';
+export type { Callback, TrainingRun } from './callbacks/callback.ts';
+export {
+  type Checkpoint,
+  type ModelCheckpoint,
+  type ModelCheckpointOptions,
+  modelCheckpoint,
+  type SaveCheckpoint,
+} from './callbacks/checkpoint.ts';
+export { type CsvLogger, type CsvLoggerOptions, type CsvTarget, csvLogger } from './callbacks/csv-logger.ts';
+export { type EarlyStopping, type EarlyStoppingOptions, earlyStopping } from './callbacks/early-stopping.ts';
+export { type LRSchedulerOptions, lrScheduler, type Schedule } from './callbacks/lr-scheduler.ts';
+export type { MonitorMode, MonitorOptions } from './callbacks/monitor.ts';
+export { ModuleDict, ModuleList, Sequential } from './containers.ts';
 export { AlphaDropout, Dropout, Dropout1d, Dropout2d } from './dropout.ts';
 export { Embedding, type EmbeddingLayerOptions } from './embedding.ts';
 export * as functional from './functional.ts';
+export { History, type HistoryJSON } from './history.ts';
 export * as init from './init.ts';
-export { Bilinear, Identity, Linear, type LinearOptions, Sequential } from './layers.ts';
+export { Bilinear, Identity, Linear, type LinearOptions } from './layers.ts';
 export { BCEWithLogitsLoss, CrossEntropyLoss, MSELoss } from './losses.ts';
-export type { Loss, LossFunction, MetricFunction, MetricName } from './metrics.ts';
+export * as metrics from './metrics/index.ts';
+export type { Loss, LossFunction, MetricFunction, MetricLike, MetricName } from './metrics/named.ts';
 export {
   type AnyModule,
+  type BufferOptions,
   type LoadReport,
   type LoadStateDictOptions,
   Module,
@@ -65,6 +82,7 @@ export {
   MaxPool2d,
   type MaxPoolLayerOptions,
 } from './pooling.ts';
+export type { Logs, Verbosity } from './progress.ts';
 export {
   type CellOptions,
   GRU,
@@ -79,17 +97,14 @@ export {
   type RNNOptions,
 } from './recurrent.ts';
 export { Flatten, PixelShuffle, PixelUnshuffle, Unflatten, Upsample, ZeroPad2d } from './shape.ts';
-export {
-  type Batches,
-  type Callback,
-  type CompileOptions,
-  type EvaluateOptions,
-  type FitOptions,
-  History,
-  type Logs,
-  type PredictOptions,
-  type TrainingRun,
-  type Verbosity,
+export type { SummaryInput } from './summary.ts';
+export type {
+  CompileOptions,
+  EvaluateOptions,
+  FitOptions,
+  InputBatches,
+  PredictOptions,
+  WeightOptions,
 } from './training.ts';
 export {
   type DecoderCallOptions,
@@ -102,3 +117,4 @@ export {
   type TransformerLayerOptions,
   type TransformerOptions,
 } from './transformer.ts';
+export type { ClassWeight } from './weights.ts';

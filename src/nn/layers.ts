@@ -1,4 +1,4 @@
-import { IndexError, ShapeError, UnsupportedError } from '../core/errors.ts';
+import { ShapeError } from '../core/errors.ts';
 import { showShape } from '../core/shape.ts';
 import { zeros } from '../ops/creation.ts';
 import { bilinear, linear } from '../ops/matmul.ts';
@@ -108,55 +108,5 @@ export class Bilinear extends Module<readonly [Tensor, Tensor]> {
 export class Identity extends Module {
   override forward(x: Tensor): Tensor {
     return reshape(x, x.shape);
-  }
-}
-
-/**
- * Modules one after the other (`torch.nn.Sequential`); they can be had by index, and iterated.
- *
- * @example
- * ```ts
- * const model = new tl.nn.Sequential(new tl.nn.Linear(64, 32), new tl.nn.ReLU(), new tl.nn.Linear(32, 10));
- * model[0]; // the first Linear, whose weight is the parameter `0.weight`
- * ```
- */
-export class Sequential extends Module implements Iterable<Module> {
-  /** The module at a place. */
-  readonly [index: number]: Module;
-
-  constructor(...modules: Module[]) {
-    super();
-    modules.forEach((module, i) => {
-      if (!(module instanceof Module))
-        throw new UnsupportedError(`Sequential: argument ${i} is ${describe(module)}, but it must be a module`);
-      Object.defineProperty(this, i, { value: module, writable: true, enumerable: true, configurable: true });
-    });
-  }
-
-  /** Number of modules. */
-  get length(): number {
-    return this.children().length;
-  }
-
-  /** The module at a place; negative places count from the end. */
-  at(index: number): Module {
-    const place = index < 0 ? index + this.length : index;
-    const found = this[place];
-    if (!found) throw new IndexError(`Sequential: there is no module ${index}; it has ${this.length}`);
-    return found;
-  }
-
-  /** The modules in order. */
-  [Symbol.iterator](): Iterator<Module> {
-    return (this.children() as Module[])[Symbol.iterator]();
-  }
-
-  override forward(x: Tensor): Tensor {
-    // In a scope of its own, so that what passes between the modules is never live; what the reverse pass needs is on the tape.
-    return internal('Sequential', () => {
-      let out = x;
-      for (const module of this) out = module.forward(out);
-      return out;
-    });
   }
 }

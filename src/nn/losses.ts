@@ -7,7 +7,7 @@ import {
   mseLoss,
 } from '../ops/losses.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { LossFunction } from './metrics.ts';
+import type { LossFunction } from './metrics/named.ts';
 import { Module } from './module.ts';
 
 /** Cross-entropy of logits against class indices or probabilities (`torch.nn.CrossEntropyLoss`); see `functional.crossEntropy`. */

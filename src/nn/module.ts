@@ -1,27 +1,31 @@
 import { noGrad } from '../autograd/grad.ts';
 import { FormatError, ShapeError, UnsupportedError } from '../core/errors.ts';
-import { type Shape, sameShape, showShape } from '../core/shape.ts';
+import { sameShape, showShape } from '../core/shape.ts';
 import type { Rows } from '../data/dataset.ts';
 import { assign_ } from '../ops/assign.ts';
-import { tensor, zeros } from '../ops/creation.ts';
-import { checkOptions, describe } from '../ops/record.ts';
+import { tensor } from '../ops/creation.ts';
+import { checkFlag, checkFunction, checkOptions, describe } from '../ops/record.ts';
 import { Device } from '../tensor/device.ts';
-import { internal, keep, tensorsIn, tidy } from '../tensor/scope.ts';
+import { internal, keep } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import type { Batches } from './batches.ts';
+import type { History } from './history.ts';
+import type { Logs } from './progress.ts';
+import { type SummaryInput, summaryOf } from './summary.ts';
 import {
-  type Batches,
   type CompileOptions,
   compile,
   type EvaluateOptions,
   evaluate,
   type FitOptions,
   fit as fitModule,
-  type History,
-  inMode,
-  type Logs,
+  type InputBatches,
   type PredictOptions,
   predict,
+  predictOnBatch,
+  testOnBatch,
   trainOnBatch,
+  type WeightOptions,
 } from './training.ts';
 
 /**
@@ -68,8 +72,22 @@ export interface LoadStateDictOptions {
   readonly strict?: boolean | undefined;
 }
 
-const isParameter = (value: unknown): value is Tensor =>
-  value instanceof Parameter || (value instanceof Tensor && value.requiresGrad && value.isLeaf);
+/** Options of `registerBuffer`. */
+export interface BufferOptions {
+  /** Whether it is in the state dict; true unless given. It moves with the module and is disposed with it in any case. */
+  readonly persistent?: boolean | undefined;
+}
+
+/** @internal A tensor among the properties of a module. */
+export interface OwnTensor {
+  readonly name: string;
+  readonly value: Tensor;
+  readonly buffer: boolean;
+  /** In the state dict. */
+  readonly persistent: boolean;
+}
+
+const isParameter = (value: Tensor): boolean => value instanceof Parameter || (value.requiresGrad && value.isLeaf);
 
 /**
  * Base class of everything that has parameters (`torch.nn.Module`). Parameters, buffers and child modules are the module's own
@@ -90,7 +108,10 @@ const isParameter = (value: unknown): value is Tensor =>
 export abstract class Module<Inputs extends readonly unknown[] = readonly [Tensor], Output = Tensor> {
   /** True in training mode, which Dropout and the like look at. Set by `train()` and `eval()`. */
   training = true;
-  readonly #buffers = new Set<string>();
+  /** Names of buffers, and whether they are part of the state dict. */
+  readonly #buffers = new Map<string, boolean>();
+  /** Tensors that were found to be parameters: freezing them does not change that. */
+  readonly #parameters = new WeakSet<Tensor>();
 
   /** The output for the given inputs. */
   abstract forward(...inputs: Inputs): Output;
@@ -100,22 +121,32 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
     return '';
   }
 
-  /** Makes a tensor part of the state that is not learned, such as a running mean (`torch.nn.Module.register_buffer`). */
-  protected registerBuffer(name: string, value: Tensor): void {
+  /**
+   * Makes a tensor part of the state that is not learned, such as a running mean (`torch.nn.Module.register_buffer`).
+   *
+   * @throws UnsupportedError when there is a property of that name that is no buffer.
+   */
+  protected registerBuffer(name: string, value: Tensor, options: BufferOptions = {}): void {
+    checkOptions('registerBuffer', options, ['persistent']);
+    checkFlag('registerBuffer', 'persistent', options.persistent);
+    if (!(value instanceof Tensor))
+      throw new UnsupportedError(`registerBuffer: ${name} is ${describe(value)}, but it must be a tensor`);
     if (name in this && !this.#buffers.has(name))
       throw new UnsupportedError(`registerBuffer: the module has a property ${name} already; choose another name`);
-    this.#buffers.add(name);
+    this.#buffers.set(name, options.persistent ?? true);
     Object.defineProperty(this, name, { value: keep(value), writable: true, enumerable: true, configurable: true });
   }
 
-  /** Its own tensors: the one place that finds them. */
-  #own(): { name: string; value: Tensor; buffer: boolean }[] {
-    const found: { name: string; value: Tensor; buffer: boolean }[] = [];
+  /** @internal Its own tensors, without those of its modules: the one place that finds them. */
+  ownTensors(): OwnTensor[] {
+    const found: OwnTensor[] = [];
     for (const [name, value] of Object.entries(this)) {
-      const buffer = this.#buffers.has(name) && value instanceof Tensor;
-      if (!buffer && !isParameter(value)) continue;
+      if (!(value instanceof Tensor)) continue;
+      const buffer = this.#buffers.has(name);
+      if (!buffer && !this.#parameters.has(value) && !isParameter(value)) continue;
+      if (!buffer) this.#parameters.add(value);
       if (value.frame && !value.disposed) keep(value);
-      found.push({ name, value, buffer });
+      found.push({ name, value, buffer, persistent: this.#buffers.get(name) ?? true });
     }
     return found;
   }
@@ -173,9 +204,42 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
   #named(buffers: boolean): [string, Tensor][] {
     const found = new Map<Tensor, string>();
     for (const [path, module] of this.namedModules())
-      for (const { name, value, buffer } of module.#own())
+      for (const { name, value, buffer } of module.ownTensors())
         if (buffer === buffers && !found.has(value)) found.set(value, path ? `${path}.${name}` : name);
     return [...found].map(([value, name]) => [name, value]);
+  }
+
+  /**
+   * Calls a function on all modules below, children before parents, and on itself last (`torch.nn.Module.apply`).
+   *
+   * @example
+   * ```ts
+   * model.apply((module) => {
+   *   if (module instanceof tl.nn.Linear) tl.nn.init.xavierUniform_(module.weight);
+   * });
+   * ```
+   */
+  apply(fn: (module: AnyModule) => void): this {
+    checkFunction('apply', fn);
+    for (const child of this.children()) child.apply(fn);
+    fn(this);
+    return this;
+  }
+
+  /**
+   * Makes all parameters learn, or freezes them (`torch.nn.Module.requires_grad_`): a frozen parameter has no gradient, and
+   * optimizers leave it as it is.
+   *
+   * @example
+   * ```ts
+   * const backbone = new tl.nn.Linear(64, 32).requiresGrad_(false);
+   * const model = new tl.nn.Sequential(backbone, new tl.nn.Linear(32, 10));
+   * ```
+   */
+  requiresGrad_(on = true): this {
+    checkFlag('requiresGrad_', 'its argument', on);
+    for (const p of this.parameters()) p.requiresGrad = on;
+    return this;
   }
 
   /** Switches itself and all modules below to training mode, or out of it. */
@@ -190,13 +254,14 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
   }
 
   /**
-   * All parameters and buffers by name (`torch.nn.Module.state_dict`). They are the module's own tensors, not copies: they go
+   * All parameters and persistent buffers by name (`torch.nn.Module.state_dict`). They are the module's own tensors, not copies: they go
    * on changing, and belong to the module.
    */
   stateDict(): StateDict {
     const dict: Record<string, Tensor> = {};
     for (const [path, module] of this.#paths(''))
-      for (const { name, value } of module.#own()) dict[path ? `${path}.${name}` : name] = value;
+      for (const { name, value, persistent } of module.ownTensors())
+        if (persistent) dict[path ? `${path}.${name}` : name] = value;
     return dict;
   }
 
@@ -264,26 +329,25 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
   async to(device: Device): Promise<this> {
     if (!(device instanceof Device))
       throw new UnsupportedError(`to: ${describe(device)} is no device; pass what init() or device() gave`);
-    const places = this.modules().flatMap((module) => module.#own().map((own) => ({ module, ...own })));
-    const old = [...new Set(places.map(({ value }) => value))].filter((value) => value.device !== device);
-    const data = await Promise.all(old.map((value) => value.numbers('to')));
+    const places = this.modules().flatMap((module) => module.ownTensors().map((own) => ({ module, ...own })));
+    const old = places.filter(
+      ({ value }, i) => value.device !== device && places.findIndex((place) => place.value === value) === i,
+    );
+    const data = await Promise.all(old.map(({ value }) => value.numbers('to')));
     const moved = internal('to', () => {
-      const made = old.map((value, i): Tensor => {
+      const made = old.map(({ value, buffer }, i): Tensor => {
         const copy = tensor(data[i] ?? [], { shape: value.shape, dtype: value.dtype, device });
-        return value instanceof Parameter ? new Parameter(copy, { requiresGrad: value.requiresGrad }) : copy;
+        return buffer ? copy : new Parameter(copy, { requiresGrad: value.requiresGrad });
       });
-      made.forEach((copy, i) => {
-        if (!(copy instanceof Parameter) && old[i]?.requiresGrad) copy.requiresGrad = true;
-        keep(copy);
-      });
-      return new Map(old.map((value, i) => [value, made[i] as Tensor]));
+      for (const copy of made) keep(copy);
+      return new Map(old.map(({ value }, i) => [value, made[i] as Tensor]));
     });
     for (const { module, name, value } of places) {
       const copy = moved.get(value);
       if (copy)
         Object.defineProperty(module, name, { value: copy, writable: true, enumerable: true, configurable: true });
     }
-    for (const value of old)
+    for (const { value } of old)
       value.end(
         'by to(device), which moved its module; take the tensor from the module again, and make the optimizer after moving',
       );
@@ -292,7 +356,7 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
 
   /** Disposes all parameters and buffers. */
   dispose(): void {
-    for (const value of Object.values(this.stateDict())) value.dispose();
+    for (const module of this.modules()) for (const { value } of module.ownTensors()) value.dispose();
   }
 
   /** The same as `dispose()`, for `using`. */
@@ -310,51 +374,18 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
   }
 
   /**
-   * A table of the modules with their parameters, as text. With the shape of an input (the batch included), it shows the shape
-   * of each module's output, too.
+   * A table of the modules with their parameters, and whether they are trained, as text. With an input, it shows the shape of each
+   * module's output, too: from the shapes alone, nothing is computed. Give the shape of a float32 input (the batch included), or
+   * a tensor such as `tl.zeros([1, 16], { dtype: 'int32' })`, or a list of them for a module of several inputs.
    *
+   * @throws ShapeError and the like where the module does not take the input.
    * @example
    * ```ts
    * console.log(new tl.nn.Sequential(new tl.nn.Linear(64, 32), new tl.nn.ReLU()).summary([1, 64]));
    * ```
    */
-  summary(inputShape?: Shape): string {
-    const named = this.namedModules();
-    const outputs = inputShape
-      ? outputShapes(this as unknown as Module, named, inputShape)
-      : new Map<AnyModule, string>();
-    const seen = new Set<Tensor>();
-    const rows = named.map(([name, module]) => {
-      let count = 0;
-      const shapes: string[] = [];
-      for (const { name: own, value, buffer } of module.#own()) {
-        if (buffer) continue;
-        shapes.push(`${own} ${showShape(value.shape)}`);
-        if (!seen.has(value)) count += value.size;
-        seen.add(value);
-      }
-      const extra = module.children().length > 0 ? '' : module.extra();
-      return [
-        name || '(all)',
-        `${module.constructor.name}${extra ? `(${extra})` : ''}`,
-        ...(inputShape ? [outputs.get(module) ?? ''] : []),
-        shapes.join(', '),
-        count.toLocaleString('en'),
-      ];
-    });
-    const head = ['name', 'module', ...(inputShape ? ['output'] : []), 'parameters', 'count'];
-    const table = [head, ...rows];
-    const widths = head.map((_, c) => Math.max(...table.map((row) => row[c]?.length ?? 0)));
-    const line = (row: readonly string[]): string =>
-      row
-        .map((cell, c) => (c === row.length - 1 ? cell.padStart(widths[c] ?? 0) : cell.padEnd(widths[c] ?? 0)))
-        .join('  ');
-    const rule = widths.map((w) => '-'.repeat(w)).join('  ');
-    const all = this.parameters();
-    const total = all.reduce((n, p) => n + p.size, 0);
-    const frozen = all.reduce((n, p) => n + (p.requiresGrad ? 0 : p.size), 0);
-    const note = frozen > 0 ? `, ${frozen.toLocaleString('en')} of them frozen` : '';
-    return [line(head), rule, ...rows.map(line), rule, `${total.toLocaleString('en')} parameters${note}`].join('\n');
+  summary(input?: SummaryInput): string {
+    return summaryOf(this, input);
   }
 
   /**
@@ -400,8 +431,11 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
     return evaluate(this, first, second, third);
   }
 
-  /** The outputs for given inputs, batch by batch, in evaluation mode (Keras `predict`). The tensor is the caller's. */
-  predict(this: Module, x: Rows, options?: PredictOptions): Promise<Tensor> {
+  /**
+   * The outputs for given inputs, or for batches `{ x }` such as a `DataLoader` gives, one after the other and in evaluation mode
+   * (Keras `predict`). The tensor is the caller's.
+   */
+  predict(this: Module, x: Rows | InputBatches, options?: PredictOptions): Promise<Tensor> {
     return predict(this, x, options);
   }
 
@@ -409,37 +443,17 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
    * One step on one batch (Keras `train_on_batch`): gives its loss and metrics from before the update. For streams: memory does
    * not grow with the number of calls.
    */
-  trainOnBatch(this: Module, x: Rows, y: Rows): Promise<Logs> {
-    return trainOnBatch(this, x, y);
+  trainOnBatch(this: Module, x: Rows, y: Rows, options?: WeightOptions): Promise<Logs> {
+    return trainOnBatch(this, x, y, options);
   }
-}
 
-/** Runs the module once on zeros and notes what each module gives. */
-function outputShapes(
-  model: Module,
-  named: readonly (readonly [string, AnyModule])[],
-  inputShape: Shape,
-): Map<AnyModule, string> {
-  const shapes = new Map<AnyModule, string>();
-  const restore = inMode(model, false);
-  const watched = named.map(([, module]) => module);
-  for (const module of watched) {
-    const forward = module.forward.bind(module) as (...inputs: unknown[]) => unknown;
-    const watch = (...inputs: unknown[]): unknown => {
-      const out = forward(...inputs);
-      shapes.set(module, [...tensorsIn(out)].map((t) => showShape(t.shape)).join(', '));
-      return out;
-    };
-    Object.defineProperty(module, 'forward', { value: watch, configurable: true, enumerable: false });
+  /** The loss and the metrics of one batch, in evaluation mode (Keras `test_on_batch`). */
+  testOnBatch(this: Module, x: Rows, y: Rows, options?: Pick<WeightOptions, 'sampleWeight'>): Promise<Logs> {
+    return testOnBatch(this, x, y, options);
   }
-  try {
-    const device = model.parameters()[0]?.device;
-    tidy(() => {
-      noGrad(() => model.forward(zeros(inputShape, device ? { device } : {})));
-    });
-  } finally {
-    for (const module of watched) Reflect.deleteProperty(module, 'forward');
-    restore();
+
+  /** The outputs for one batch of inputs, in evaluation mode (Keras `predict_on_batch`). The tensor is the caller's. */
+  predictOnBatch(this: Module, x: Rows): Promise<Tensor> {
+    return predictOnBatch(this, x);
   }
-  return shapes;
 }

@@ -7,11 +7,13 @@ export type Logs = Readonly<Record<string, number>>;
 const BAR = 24;
 const REDRAW = 100;
 
+/** @internal A figure with four digits after the point, or in powers of ten where that would be 0. */
+export const showFigure = (value: number): string =>
+  value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(2) : value.toFixed(4);
+
 const show = (logs: Logs): string =>
   Object.entries(logs)
-    .map(
-      ([name, value]) => `${name} ${value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(2) : value.toFixed(4)}`,
-    )
+    .map(([name, value]) => `${name} ${showFigure(value)}`)
     .join('  ');
 
 /** Where a bar can be drawn: a terminal of Node; null in a browser and where output goes to a file. */

@@ -7,7 +7,7 @@ import { MultiheadAttention } from './attention.ts';
 import { ModuleList } from './containers.ts';
 import { Dropout } from './dropout.ts';
 import { Linear } from './layers.ts';
-import { Module } from './module.ts';
+import { type AnyModule, Module } from './module.ts';
 import { LayerNorm } from './normalization.ts';
 
 /** Options of transformer layers. */
@@ -262,17 +262,17 @@ function copied<M extends Module<never, unknown>>(from: M, to: M): M {
 }
 
 /** Layers of a stack: the given one, and copies of it. */
-function layersOf<M extends TransformerEncoderLayer | TransformerDecoderLayer>(
+function layersOf<M extends AnyModule>(
   op: string,
   kind: new (...args: never[]) => M,
-  layer: M,
+  layer: M & { copy(): M },
   numLayers: number,
 ): ModuleList<M> {
   if (!(layer instanceof kind))
     throw new UnsupportedError(`${op}: the layer is ${describe(layer)}, but it must be a ${kind.name}`);
   if (!Number.isInteger(numLayers) || numLayers < 1)
     throw new ShapeError(`${op}: ${describe(numLayers)} layers; there is a whole number of them, at least 1`);
-  return new ModuleList<M>([layer, ...Array.from({ length: numLayers - 1 }, () => layer.copy() as M)]);
+  return new ModuleList<M>([layer, ...Array.from({ length: numLayers - 1 }, () => layer.copy())]);
 }
 
 /** Options of `TransformerEncoder` and `TransformerDecoder`. */

@@ -34,7 +34,7 @@ export function check(root: string, blocks: readonly Block[]): string[] {
     noUnusedLocals: false,
     noUnusedParameters: false,
     checkJs: false,
-    paths: { tensorloom: [join(root, 'src/index.ts')], 'tensorloom/functional': [join(root, 'src/functional.ts')] },
+    paths: { tensorloom: [join(root, 'src/node.ts')], 'tensorloom/functional': [join(root, 'src/functional.ts')] },
   };
   const host = ts.createCompilerHost(settings);
   const { fileExists, readFile } = host;

@@ -90,6 +90,125 @@ describe.each(devices)('modules on %s', (name) => {
     });
   });
 
+  it('freezes and applies to all modules below', async () => {
+    await clean(device, async () => {
+      using model = tl.tidy(() => new nn.Sequential(new Block(), new nn.Linear(3, 1)));
+      const leaf = new (class extends nn.Module {
+        w = tl.tensor([1], { requiresGrad: true });
+        override forward(x: Tensor): Tensor {
+          return x.mul(this.w);
+        }
+      })();
+      expect(model.requiresGrad_(false)).toBe(model);
+      leaf.requiresGrad_(false);
+      // Frozen, they are parameters still.
+      expect(leaf.namedParameters().map(([n, p]) => [n, p.requiresGrad])).toEqual([['w', false]]);
+      expect(model.parameters().map((p) => p.requiresGrad)).toEqual([false, false, false, false, false]);
+      model[1]!.requiresGrad_();
+      using sgd = new tl.optim.SGD(model.parameters(), { lr: 1 });
+      const before = await values(model.parameters());
+      sgd.minimize(() => model.forward(tl.ones([2, 3])).sum());
+      const after = await values(model.parameters());
+      expect(after.map((list, i) => list.some((v, j) => v !== before[i]![j]))).toEqual([
+        false,
+        false,
+        false,
+        true,
+        true,
+      ]);
+      const called: string[] = [];
+      expect(model.apply((m) => void called.push(m.constructor.name))).toBe(model);
+      expect(called).toEqual(['Linear', 'Block', 'Linear', 'Sequential']);
+      expect(() => model.apply(3 as never)).toThrow(tl.UnsupportedError);
+      expect(() => model.requiresGrad_('no' as never)).toThrow(/requiresGrad_: its argument is string no/);
+      leaf.dispose();
+    });
+  });
+
+  it('keeps buffers out of the state dict where they are not persistent', async () => {
+    await clean(device, async () => {
+      class Running extends nn.Module {
+        declare readonly mean: Tensor;
+        declare readonly cache: Tensor;
+        constructor() {
+          super();
+          this.registerBuffer('mean', tl.zeros([2]));
+          this.registerBuffer('cache', tl.ones([3]), { persistent: false });
+        }
+        override forward(x: Tensor): Tensor {
+          return x.sub(this.mean);
+        }
+        register(name: string, value: unknown, options?: object): void {
+          this.registerBuffer(name, value as Tensor, options);
+        }
+      }
+      const module = new Running();
+      expect(Object.keys(module.stateDict())).toEqual(['mean']);
+      expect(module.namedBuffers().map(([path]) => path)).toEqual(['mean', 'cache']);
+      expect(module.parameters()).toEqual([]);
+      const other = new Running();
+      tl.noGrad(() => other.mean.add_(2));
+      expect(module.loadStateDict(other.stateDict())).toEqual({ missing: [], unexpected: [] });
+      expect(await values(module.buffers())).toEqual([
+        [2, 2],
+        [1, 1, 1],
+      ]);
+      expect(() => module.register('forward', other.mean)).toThrow(/has a property forward already/);
+      expect(() => module.register('count', 3)).toThrow(/registerBuffer: count is number 3, but it must be a tensor/);
+      expect(() => module.register('mean', other.mean, { persist: true })).toThrow(/there is no option persist/);
+      expect(() => module.register('mean', other.mean, { persistent: 1 })).toThrow(/persistent is number 1/);
+      const [mean, cache] = module.buffers();
+      module.dispose();
+      expect([mean!.disposed, cache!.disposed]).toEqual([true, true]);
+      other.dispose();
+    });
+  });
+
+  it('shows shapes of outputs without computing anything', async () => {
+    await clean(device, async () => {
+      class Pair extends nn.Module<readonly [Tensor, Tensor], [Tensor, Tensor]> {
+        readonly inner = new nn.Linear(4, 3);
+        override forward(a: Tensor, b: Tensor): [Tensor, Tensor] {
+          return [this.inner.forward(a), b.add(tl.rand([1]))];
+        }
+      }
+      using model = new Pair();
+      model.inner.weight.requiresGrad = false;
+      await device.sync();
+      const { launches } = device.engine.counters;
+      tl.manualSeed(3);
+      const first = tl.tidy(() => tl.rand([4]));
+      const drawn = await values([first]);
+      const counted = device.engine.counters.launches;
+      tl.manualSeed(3);
+      const labels = tl.zeros([6], { dtype: 'int32' });
+      const table = model.summary([[5, 4], labels]);
+      expect(device.engine.counters.launches).toBe(counted);
+      expect(counted).toBeGreaterThan(launches);
+      // The random stream goes on as if nothing had been.
+      const again = tl.tidy(() => tl.rand([4]));
+      expect(await values([again])).toEqual(drawn);
+      expect(table.split('\n')).toEqual([
+        'name   module                                          output       parameters               count  trainable',
+        '-----  ----------------------------------------------  -----------  -----------------------  -----  ---------',
+        '(all)  Pair                                            [5, 3], [6]                               0',
+        'inner  Linear(inFeatures=4, outFeatures=3, bias=true)  [5, 3]       weight [3, 4], bias [3]     15  partly',
+        '-----  ----------------------------------------------  -----------  -----------------------  -----  ---------',
+        '15 parameters, 12 of them frozen',
+      ]);
+      // More than fits into a queue: 4 GiB of outputs.
+      const before = device.engine.counters.launches;
+      expect(model.summary([[2 ** 28, 4], [1]])).toMatch(/\[268435456, 3\]/);
+      device.engine.flush();
+      expect(device.engine.counters.launches).toBe(before);
+      expect(() => model.summary([[5, 3], [1]])).toThrow(tl.ShapeError);
+      expect(() => model.summary('5' as never)).toThrow(/summary: the input is string 5; give the shape of one/);
+      expect(() => model.summary([[5, 4], 'x'] as never)).toThrow(/summary: an input is string x; give its shape/);
+      expect(model.modules().every((m) => m.training && !Object.hasOwn(m, 'forward'))).toBe(true);
+      for (const t of [first, again, labels]) t.dispose();
+    });
+  });
+
   it('train and eval reach all modules', async () => {
     await clean(device, () => {
       const model = new nn.Sequential(new nn.Sequential(new nn.Dropout()), new nn.Linear(1, 1));
