@@ -9,7 +9,16 @@ import { checkOptions, compose, describe } from '../ops/record.ts';
 import { reshape } from '../ops/structure.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
-export { type ConvOptions, conv2d } from '../ops/conv.ts';
+export {
+  type ConvOptions,
+  type ConvTransposeOptions,
+  conv1d,
+  conv2d,
+  conv3d,
+  convTranspose1d,
+  convTranspose2d,
+  convTranspose3d,
+} from '../ops/conv.ts';
 export {
   celu,
   elu,
