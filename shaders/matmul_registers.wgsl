@@ -6,11 +6,12 @@
 //
 // Defined elsewhere:
 //   ROWS, FOURS
-//   params.m, .n, .k                              sizes of one product; params.batches of them
-//   params.a_row, .a_depth, .b_depth, .b_column   strides
-//   enterBatch(index) -> Batch                    with .a and .b, where the operands start
+//   params.m, .n, .k                  sizes of one product; params.batches of them
+//   enterBatch(index) -> Batch        with .a and .b, where the operands start
+//   rowOf(i), columnsOf(j)            from there to row i of a and to four columns j of b
+//   Depth, next(depth) -> Depth       a step of k: .a and .b from there to it; zeros for the first one
 //   loadA(address), loadB(address)
-//   storeProduct(batch, i, j, sum)                the epilogue at one element
+//   storeProduct(batch, i, j, sum)    the epilogue at one element
 
 override THREADS_X: u32 = 8;
 override THREADS_Y: u32 = 1;
@@ -33,14 +34,16 @@ fn main(
   let batch = enterBatch(index);
 
   // Rows and columns beyond the last are computed like the last one and not stored.
-  let a_R = batch.a + min(row + _R, params.m - 1u) * params.a_row;
-  let b_C = batch.b + min(column + 4u * _C + vec4u(0u, 1u, 2u, 3u), vec4u(params.n - 1u)) * params.b_column;
+  let a_R = batch.a + rowOf(min(row + _R, params.m - 1u));
+  let b_C = batch.b + columnsOf(min(column + 4u * _C + vec4u(0u, 1u, 2u, 3u), vec4u(params.n - 1u)));
   var sum_R_C = vec4f();
-  for (var depth = 0u; depth < params.k; depth++) {
-    let at_C = b_C + depth * params.b_depth;
+  var depth = Depth();
+  for (var step = 0u; step < params.k; step++) {
+    let at_C = b_C + depth.b;
     let right_C = vec4f(loadB(at_C.x), loadB(at_C.y), loadB(at_C.z), loadB(at_C.w));
-    let left_R = loadA(a_R + depth * params.a_depth);
+    let left_R = loadA(a_R + depth.a);
     sum_R_C += left_R * right_C;
+    depth = next(depth);
   }
 
   var sums: array<vec4f, ROWS * FOURS>;

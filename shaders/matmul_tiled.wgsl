@@ -6,11 +6,12 @@
 //
 // Defined elsewhere:
 //   ROWS, FOURS
-//   params.m, .n, .k                              sizes of one product; params.batches of them
-//   params.a_row, .a_depth, .b_depth, .b_column   strides
-//   enterBatch(index) -> Batch                    with .a and .b, where the operands start
+//   params.m, .n, .k                  sizes of one product; params.batches of them
+//   enterBatch(index) -> Batch        with .a and .b, where the operands start
+//   rowsOf(i), columnsOf(j)           from there to rows i of a and to columns j of b, four at a time
+//   depthOfA(k), depthOfB(k)          and on to a step of k
 //   loadA(address), loadB(address)
-//   storeProduct(batch, i, j, sum)                the epilogue at one element
+//   storeProduct(batch, i, j, sum)    the epilogue at one element
 
 override SIDE: u32 = 16;
 override DEPTH: u32 = 16;
@@ -52,7 +53,7 @@ fn main(
     for (var item = thread; item < DEPTH * tall; item += SIDE * SIDE) {
       let depth = select(item / tall, item % DEPTH, A_BY_DEPTH);
       let four = select(item % tall, item / DEPTH, A_BY_DEPTH);
-      let at = batch.a + min(top + 4u * four + NEXT, vec4u(params.m - 1u)) * params.a_row + (start + depth) * params.a_depth;
+      let at = batch.a + rowsOf(min(top + 4u * four + NEXT, vec4u(params.m - 1u))) + depthOfA(start + depth);
       var values = vec4f();
       if (start + depth < params.k) {
         values = vec4f(loadA(at.x), loadA(at.y), loadA(at.z), loadA(at.w));
@@ -62,7 +63,7 @@ fn main(
     for (var item = thread; item < DEPTH * wide; item += SIDE * SIDE) {
       let depth = select(item / wide, item % DEPTH, B_BY_DEPTH);
       let four = select(item % wide, item / DEPTH, B_BY_DEPTH);
-      let at = batch.b + min(left + 4u * four + NEXT, vec4u(params.n - 1u)) * params.b_column + (start + depth) * params.b_depth;
+      let at = batch.b + columnsOf(min(left + 4u * four + NEXT, vec4u(params.n - 1u))) + depthOfB(start + depth);
       var values = vec4f();
       if (start + depth < params.k) {
         values = vec4f(loadB(at.x), loadB(at.y), loadB(at.z), loadB(at.w));

@@ -1,7 +1,17 @@
 import { type DType, widthOf } from '../core/dtype.ts';
 import { contiguousStrides, type Shape, sizeOf } from '../core/shape.ts';
+import { coalesce, mergeable } from '../ir/coalesce.ts';
 import { constant, type Expr, index, load, loadAt, position, result, rewrite, uniform } from '../ir/expr.ts';
-import type { Access, Input, Kernel, Output, ReduceOp, Reduction } from '../ir/kernel.ts';
+import {
+  type Access,
+  type Input,
+  type Kernel,
+  type MatmulKernel,
+  matmulDims,
+  type Output,
+  type ReduceOp,
+  type Reduction,
+} from '../ir/kernel.ts';
 import type { Template } from './node.ts';
 
 /*
@@ -60,6 +70,8 @@ interface Item {
   readonly dtype: DType;
   readonly space: Shape;
   readonly inner: number;
+  readonly rows: number;
+  readonly columns: number;
   readonly k: number;
   readonly expr: Expr;
   readonly reads: readonly Read[];
@@ -96,25 +108,34 @@ const kindOf = ({ kind }: Item): Cluster['kind'] =>
 const isOperand = (kind: Template['kind'], i: number): boolean =>
   kind === 'matmul' ? i < 2 : kind === 'scan' || kind === 'scatter' || kind === 'dense' || kind === 'custom';
 
-const outerSize = (c: { domain: Shape; inner: number }): number => c.domain.length - c.inner;
-const outputShape = (item: Item): Shape =>
-  item.kind === 'reduce' ? item.space.slice(0, item.space.length - item.inner) : item.space;
+const productDims = ({ rows, columns, inner }: Item): Pick<MatmulKernel, 'rows' | 'columns' | 'inner'> => ({
+  rows,
+  columns,
+  inner,
+});
 
-/** Drops dims of size 1, so that shapes that differ only there can meet. */
+const outerSize = (c: { domain: Shape; inner: number }): number => c.domain.length - c.inner;
+const outputShape = (item: Item): Shape => item.space.slice(0, item.space.length - item.inner);
+
+/** Drops dims of size 1, so that shapes that differ only there can meet; of a matmul's m, n and k one is left. */
 function canonical(id: number, p: Pending): Item {
   const { kind } = p.template;
-  const loop = kind === 'map' || kind === 'reduce';
-  const keep = p.space.map((d, i) => ({ d, i })).filter((x) => x.d !== 1 || !loop);
+  const { batch, m, n, k } = matmulDims({ ...p, ...p.template });
+  const only = (dims: readonly number[]): number[] => (dims.every((d) => p.space[d] === 1) ? dims.slice(-1) : []);
+  const needed = new Set(
+    kind === 'map' || kind === 'reduce' ? [] : kind === 'matmul' ? [m, n, k].flatMap(only) : batch,
+  );
+  const keep = p.space.map((d, i) => ({ d, i })).filter((x) => x.d !== 1 || needed.has(x.i));
   const place = new Map(keep.map((x, k) => [x.i, k]));
-  const innerFrom = p.space.length - p.inner;
-  const inner = keep.filter((x) => x.i >= innerFrom).length;
+  const among = (dims: readonly number[]): number => keep.filter((x) => dims.includes(x.i)).length;
+  const inner = among(k);
   const [expr] = rewrite([p.template.expr], (e) => {
     if (e.op !== 'index') return undefined;
     const k = place.get(e.value);
     return k === undefined ? constant(0, 'int32') : index(k);
   });
   const reads = p.inputs.map(({ source, access }, i) => {
-    if (access.mode === 'indirect' || isOperand(kind, i)) return { source, access };
+    if (access.mode === 'indirect' || (kind !== 'matmul' && isOperand(kind, i))) return { source, access };
     return { source, access: { ...access, strides: keep.map((x) => access.strides[x.i]!) } };
   });
   return {
@@ -125,6 +146,8 @@ function canonical(id: number, p: Pending): Item {
     dtype: p.dtype,
     space: keep.map((x) => x.d),
     inner,
+    rows: among(m),
+    columns: among(n),
     k: p.k,
     expr: expr!,
     reads,
@@ -164,19 +187,6 @@ function matchDims(shape: Shape, access: Access, space: Shape, broadcast: boolea
 }
 
 const isIdentity = (dims: readonly number[]): boolean => dims.every((d, i) => d === i);
-
-/** Merges neighbouring dims of a space where every stride list allows it; returns the groups of dims. */
-function mergeable(space: Shape, strides: readonly (readonly number[])[], breaks: ReadonlySet<number>): number[][] {
-  const groups: number[][] = [];
-  for (let d = 0; d < space.length; d++) {
-    const last = groups[groups.length - 1];
-    const joins =
-      last !== undefined && !breaks.has(d) && strides.every((s) => s[last[last.length - 1]!] === s[d]! * space[d]!);
-    if (joins) last.push(d);
-    else groups.push([d]);
-  }
-  return groups;
-}
 
 /** The reads of a map as seen by a reader of its result: strides over the reader's space, or null where they do not compose. */
 function composeReads(producer: Item, access: Access, space: Shape): Access[] | null {
@@ -408,11 +418,12 @@ class Clusters {
 
   private alone(item: Item): Cluster {
     const level = item.kind === 'reduce' ? 'row' : 'element';
-    const member: Member = { item, level, dims: item.space.map((_, d) => d) };
+    const domain = item.kind === 'matmul' ? outputShape(item) : item.space;
+    const member: Member = { item, level, dims: domain.map((_, d) => d) };
     return {
       order: item.id,
       kind: kindOf(item),
-      domain: item.space,
+      domain,
       inner: item.kind === 'reduce' ? item.inner : 0,
       members: [member],
     };
@@ -698,7 +709,8 @@ function lower(c: Cluster, outputs: readonly Member[], dtypeOf: (source: number)
   const gather = new Gather(product ? [product.item.reads[0]!, product.item.reads[1]!] : []);
   const values = new Map<number, Expr>();
   const reductions: Reduction[] = [];
-  const rank = c.domain.length;
+  const space = product ? [...c.domain, ...product.item.space.slice(c.domain.length)] : c.domain;
+  const rank = space.length;
   for (const m of c.members) {
     const { item } = m;
     const over = (strides: readonly number[]): number[] => {
@@ -734,14 +746,14 @@ function lower(c: Cluster, outputs: readonly Member[], dtypeOf: (source: number)
   const sources = [...new Set(gather.reads.map((r) => r.source))];
   const results = outputs.map((m, i): Output => {
     const steps = contiguousStrides(outputShape(m.item));
-    const strides = new Array<number>(m.level === 'row' ? outerSize(c) : rank).fill(0);
+    const strides = new Array<number>(m.level === 'row' ? outerSize(c) : c.domain.length).fill(0);
     outputShape(m.item).forEach((_, d) => {
       strides[m.dims[d]!] = steps[d]!;
     });
     return {
       dtype: m.item.dtype,
       expr: values.get(m.item.id)!,
-      level: m.level,
+      level: product ? 'row' : m.level,
       strides,
       offset: 0,
       binding: sources.length + i,
@@ -753,23 +765,11 @@ function lower(c: Cluster, outputs: readonly Member[], dtypeOf: (source: number)
   const scalars = gather.scalars.map((s) => s.dtype);
   const bindings = sources.length + results.length;
   const labels = [...new Set(c.members.flatMap((m) => m.item.labels))];
+  const common = { space, inputs, outputs: results, scalars, bindings };
+  const byRow = reductions.length === 1 && results.every((o) => o.level === 'row');
   const kernel: Kernel = product
-    ? { kind: 'matmul', space: c.domain, k: product.item.k, inputs, outputs: results, scalars, bindings }
-    : coalesce({
-        kind:
-          c.inner === 0
-            ? 'map'
-            : reductions.length === 1 && results.every((o) => o.level === 'row')
-              ? 'reduce'
-              : 'rowwise',
-        space: c.domain,
-        inner: c.inner,
-        inputs,
-        reductions,
-        outputs: results,
-        scalars,
-        bindings,
-      });
+    ? coalesce({ kind: 'matmul', ...common, ...productDims(product.item) })
+    : coalesce({ kind: c.inner === 0 ? 'map' : byRow ? 'reduce' : 'rowwise', ...common, inner: c.inner, reductions });
   return {
     kernel,
     values: [...sources, ...outputs.map((m) => m.item.id)],
@@ -814,46 +814,6 @@ function lowerFixed(item: Item, dtypeOf: (source: number) => DType): FusedKernel
     values: [...sources, item.id],
     scalars: item.scalars.map((s) => s.source),
     label: item.labels.join('+'),
-  };
-}
-
-/** Merges neighbouring dims that all accesses walk alike, so that kernels have as few dims as possible. */
-function coalesce<K extends Extract<Kernel, { inner: number }>>(kernel: K): K {
-  const outer = kernel.space.length - kernel.inner;
-  const breaks = new Set<number>([outer]);
-  rewrite([...kernel.reductions.map((r) => r.expr), ...kernel.outputs.map((o) => o.expr)], (e) => {
-    if (e.op === 'index') {
-      breaks.add(e.value);
-      breaks.add(e.value + 1);
-    }
-    return undefined;
-  });
-  const lists = kernel.inputs.flatMap((i) => (i.access.mode === 'direct' ? [i.access.strides] : []));
-  for (const o of kernel.outputs)
-    lists.push(o.level === 'element' ? o.strides : [...o.strides, ...new Array<number>(kernel.inner).fill(0)]);
-  const groups = mergeable(kernel.space, lists, breaks);
-  if (groups.length === kernel.space.length) return kernel;
-  const place = new Map(groups.flatMap((g, k) => g.map((d) => [d, k] as const)));
-  const last = groups.map((g) => g[g.length - 1]!);
-  const inner = groups.filter((g) => g[0]! >= outer).length;
-  const rows = groups.length - inner;
-  const all = [...kernel.reductions.map((r) => r.expr), ...kernel.outputs.map((o) => o.expr)];
-  // In one go, so that what the expressions share stays shared.
-  const exprs = rewrite(all, (x) => (x.op === 'index' ? index(place.get(x.value)!) : undefined));
-  const direct = (strides: readonly number[]): number[] => last.map((d) => strides[d]!);
-  return {
-    ...kernel,
-    space: groups.map((g) => g.reduce((n, d) => n * kernel.space[d]!, 1)),
-    inner,
-    inputs: kernel.inputs.map((i) =>
-      i.access.mode === 'direct' ? { ...i, access: { ...i.access, strides: direct(i.access.strides) } } : i,
-    ),
-    reductions: kernel.reductions.map((r, i) => ({ ...r, expr: exprs[i]! })),
-    outputs: kernel.outputs.map((o, i) => ({
-      ...o,
-      expr: exprs[kernel.reductions.length + i]!,
-      strides: o.level === 'element' ? direct(o.strides) : last.slice(0, rows).map((d) => o.strides[d]!),
-    })),
   };
 }
 

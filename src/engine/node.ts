@@ -34,11 +34,23 @@ export interface TemplateParts {
   readonly algorithm: DenseAlgorithm | null;
   /** The kernel of a user's own. */
   readonly source: CustomSource | null;
+  /** How many dims of a matmul's space are m, and how many n. */
+  readonly rows: number;
+  readonly columns: number;
   /** The scalar that a scatter or a factorisation puts into the status word where it fails. */
   readonly check: number | null;
 }
 
-const PLAIN: TemplateParts = { reduce: null, combine: [], reverse: false, algorithm: null, source: null, check: null };
+const PLAIN: TemplateParts = {
+  reduce: null,
+  combine: [],
+  reverse: false,
+  algorithm: null,
+  source: null,
+  rows: 0,
+  columns: 0,
+  check: null,
+};
 
 const PRICE: Partial<Record<Expr['op'], number>> = {
   const: 0,
@@ -61,8 +73,8 @@ export function template(
   given: Partial<TemplateParts> = {},
 ): Template {
   const parts: TemplateParts = { ...PLAIN, ...given };
-  const { reduce, combine, reverse, algorithm, source, check } = parts;
-  const key = `${kind} ${reduce} ${reverse} ${algorithm} ${source?.id} ${check} ${scalars.join(',')} ${exprKey([expr, ...combine])}`;
+  const { reduce, combine, reverse, algorithm, source, rows, columns, check } = parts;
+  const key = `${kind} ${reduce} ${reverse} ${algorithm} ${source?.id} ${rows} ${columns} ${check} ${scalars.join(',')} ${exprKey([expr, ...combine])}`;
   const known = templates.get(key);
   if (known) return known;
   let placed = false;
@@ -87,10 +99,10 @@ export interface NodeInput {
 /** The recorded operation of a node that has no value yet. */
 export interface Operation {
   readonly template: Template;
-  /** Iteration space; of a reduction, the reduced dims come last. */
+  /** Iteration space; the dims that a reduction or a matmul sums over, `inner` of them, come last. */
   readonly space: Shape;
   readonly inner: number;
-  /** Length of the contracted dim of a matmul, places of a scatter, columns of a factorisation. */
+  /** Places of a scatter, columns of a factorisation. */
   readonly k: number;
   readonly inputs: readonly NodeInput[];
   readonly scalars: readonly number[];

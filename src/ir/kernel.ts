@@ -1,11 +1,10 @@
 import type { DType } from '../core/dtype.ts';
 import type { Shape } from '../core/shape.ts';
-import { type Expr, exprKey, showExpr } from './expr.ts';
+import { type Expr, exprKey, load, mul, showExpr, wide } from './expr.ts';
 
 /**
- * How a kernel reads an input. `direct`: at the current point of the iteration space, by a stride for each of its dims
- * (for the operands of a matmul: [...batch, m, k] and [...batch, k, n]). `indirect`: at coordinates that the expression
- * computes (`loadAt`); a coordinate out of range reads 0, and where `check` names a uniform slot it also puts that
+ * How a kernel reads an input. `direct`: at the current point of the iteration space, by a stride for each of its dims.
+ * `indirect`: at coordinates that the expression computes (`loadAt`); a coordinate out of range reads 0, and where `check` names a uniform slot it also puts that
  * slot's value into the status word.
  */
 export type Access =
@@ -66,13 +65,19 @@ export interface LoopKernel {
 }
 
 /**
- * Products of float32 matrices: result[..., i, j] = sum over k of a[..., i, k] * b[..., k, j], where a and b are the first
- * two inputs. The outputs' expressions see the sum as `result(0)`, and the other inputs over `space` = [...batch, m, n].
+ * Sums of products of floats, result[..., i, j] = sum over k of a[..., i, k] * b[..., k, j], where a and b are the first two
+ * inputs, and each of i, j and k may stand for several dims: the loop nest of a `reduce` of a * b over a space of
+ * [...batch, ...m, ...n, ...k], in which a has stride 0 along n, and b along m. Strides add up, so an element of a lies where its
+ * row and its k say, each by itself. m, n and k have at least one dim each. Outputs are written by row, over [...batch, ...m,
+ * ...n], and see the sum as `result(0)`.
  */
 export interface MatmulKernel {
   readonly kind: 'matmul';
   readonly space: Shape;
-  readonly k: number;
+  /** Number of dims of m, of n and of k. */
+  readonly rows: number;
+  readonly columns: number;
+  readonly inner: number;
   readonly inputs: readonly Input[];
   readonly outputs: readonly Output[];
   readonly scalars: readonly DType[];
@@ -189,6 +194,28 @@ export type Kernel = LoopKernel | MatmulKernel | BoundaryKernel;
 
 export const isLoop = (k: Kernel): k is LoopKernel => k.kind === 'map' || k.kind === 'reduce' || k.kind === 'rowwise';
 
+/** The space without the dims that are summed over: that of outputs written by row. */
+export const outerSpace = (k: Kernel): Shape => ('inner' in k ? k.space.slice(0, k.space.length - k.inner) : k.space);
+
+/** The dims of a matmul's space by their part in it. */
+export function matmulDims(
+  k: Pick<MatmulKernel, 'space' | 'rows' | 'columns' | 'inner'>,
+): Record<'batch' | 'm' | 'n' | 'k', number[]> {
+  const dims = k.space.map((_, d) => d);
+  const outer = dims.length - k.inner;
+  const [m, n] = [outer - k.columns - k.rows, outer - k.columns];
+  return { batch: dims.slice(0, m), m: dims.slice(m, n), n: dims.slice(n, outer), k: dims.slice(outer) };
+}
+
+/** Elements of the dims of a space. */
+export const extent = (space: Shape, dims: readonly number[]): number => dims.reduce((n, d) => n * space[d]!, 1);
+
+/** A matmul as the reduction that it is. */
+export function matmulAsReduction(kernel: MatmulKernel): LoopKernel {
+  const [a, b] = [0, 1].map((i) => wide(load(i, kernel.inputs[i]!.dtype)));
+  return { ...kernel, kind: 'reduce', reductions: [{ op: 'sum', expr: mul(a!, b!) }] };
+}
+
 /** The loads that a list of per-space strides makes: one scalar, contiguous from its offset, or strided. */
 export function strideClass(space: Shape, strides: readonly number[]): 'scalar' | 'contiguous' | 'strided' {
   let step = 1;
@@ -212,6 +239,7 @@ export const expressions = (k: Kernel): Expr[] => [
 function structure(k: Kernel): string {
   switch (k.kind) {
     case 'matmul':
+      return `${k.rows} ${k.columns} ${k.inner}`;
     case 'sort':
       return '';
     case 'scan':
@@ -229,28 +257,40 @@ function structure(k: Kernel): string {
 
 /** The structure of a kernel as text, compared in full: everything that may change source, and no size, stride or scalar. */
 export function kernelKey(k: Kernel): string {
+  const outer = outerSpace(k);
   const inputs = k.inputs.map((x, i) => {
     const a = x.access;
     if (a.mode === 'indirect') return `${x.dtype}@${x.binding}i${a.shape.length}${a.check ?? ''}`;
     // Over a space that is not the kernel's, or with strides that are parameters in any case.
     const operand = k.kind === 'matmul' ? i < 2 : !isLoop(k) && k.kind !== 'sort';
-    return `${x.dtype}@${x.binding}${operand ? 'o' : strideClass(k.space, a.strides)}`;
+    const space = k.kind === 'matmul' ? outer : k.space;
+    return `${x.dtype}@${x.binding}${operand ? 'o' : strideClass(space, a.strides)}`;
   });
-  const row = isLoop(k) ? k.space.slice(0, k.space.length - k.inner) : k.space;
   const outputs = k.outputs.map((o) => {
-    const pattern = isLoop(k) || k.kind === 'matmul' ? strideClass(o.level === 'row' ? row : k.space, o.strides) : '';
+    const pattern = isLoop(k) || k.kind === 'matmul' ? strideClass(o.level === 'row' ? outer : k.space, o.strides) : '';
     return `${o.dtype}@${o.binding}${o.level[0]}${pattern}`;
   });
   return `${k.kind} ${k.space.length} ${structure(k)}|${inputs.join(' ')}|${outputs.join(' ')}|${k.scalars.join(' ')}|${exprKey(expressions(k))}`;
 }
 
+/** Batch and sizes of m, n and k, such as 8x[64 56x56 k=16x3x3]; those of one dim each as 8x64x56 k=16. */
+function showMatmul(kernel: MatmulKernel): string {
+  const { batch, m, n, k } = matmulDims(kernel);
+  const show = (dims: readonly number[]): string => dims.map((d) => kernel.space[d]!).join('x');
+  const plain = m.length === 1 && n.length === 1;
+  return plain
+    ? `[${show([...batch, ...m, ...n])} k=${show(k)}]`
+    : `${batch.length > 0 ? `${show(batch)}x` : ''}[${show(m)} ${show(n)} k=${show(k)}]`;
+}
+
 /** One line for `explain`. */
 export function showKernel(k: Kernel): string {
-  const outputs = k.outputs.map((o) => `out${o.level === 'row' ? ' (row)' : ''} = ${showExpr(o.expr)}`);
+  const byRow = (o: Output): string => (o.level === 'row' && k.kind !== 'matmul' ? ' (row)' : '');
+  const outputs = k.outputs.map((o) => `out${byRow(o)} = ${showExpr(o.expr)}`);
   const space = k.space.join('x');
   switch (k.kind) {
     case 'matmul':
-      return `matmul [${space} k=${k.k}]: ${outputs.join('; ')}`;
+      return `matmul ${showMatmul(k)}: ${outputs.join('; ')}`;
     case 'scan':
       return `scan [${space}]${k.reverse ? ' from the end' : ''}: ${k.combine.map((e) => showExpr(e)).join('; ')}; ${outputs[0]}`;
     case 'sort':

@@ -20,7 +20,16 @@ export {
   multiHeadAttentionForward,
   scaledDotProductAttention,
 } from '../ops/attention.ts';
-export { type ConvOptions, conv2d } from '../ops/conv.ts';
+export {
+  type ConvOptions,
+  type ConvTransposeOptions,
+  conv1d,
+  conv2d,
+  conv3d,
+  convTranspose1d,
+  convTranspose2d,
+  convTranspose3d,
+} from '../ops/conv.ts';
 export {
   celu,
   elu,

@@ -6,22 +6,24 @@ import { result } from '../ir/expr.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add, cast, mul } from './elementwise.ts';
 import { numberOptions } from './options.ts';
-import { compose, deviceOf, produce, taped } from './record.ts';
+import { compose, deviceOf, produce, readingBy, taped } from './record.ts';
 import { type Drawn, type Samples, sample } from './samples.ts';
 import { expand, inFloat32, reshape, squeeze, sum, transpose, unsqueeze } from './structure.ts';
 
-const SUM = template('matmul', result(0, 'float32'));
+const SUM = template('matmul', result(0, 'float32'), [], { rows: 1, columns: 1 });
 
 /** The product of float matrices whose batch dims are equal, in the given dtype: the one kernel behind every product. */
 function product(a: Tensor, b: Tensor, dtype: DType = promote('matmul', a.dtype, b.dtype)): Tensor {
   const device = deviceOf('matmul', [a, b]);
   const rank = a.ndim;
-  const space = [...a.shape.slice(0, rank - 1), b.shape[rank - 1]!];
-  const inputs = [a, b].map((t) => ({
-    node: t.node,
-    access: { mode: 'direct' as const, strides: t.view.strides, offset: t.view.offset },
-  }));
-  const out = produce(device, 'matmul', dtype, space, { template: SUM, space, k: a.shape[rank - 1]!, inputs });
+  const shape = [...a.shape.slice(0, rank - 1), b.shape[rank - 1]!];
+  const space = [...shape, a.shape[rank - 1]!];
+  const [of, by] = [a.view.strides, b.view.strides];
+  const inputs = [
+    readingBy(a, [...of.slice(0, -1), 0, of[rank - 1]!]),
+    readingBy(b, [...by.slice(0, -2), 0, by[rank - 1]!, by[rank - 2]!]),
+  ];
+  const out = produce(device, 'matmul', dtype, shape, { template: SUM, space, inner: 1, inputs });
   const gradient = (
     g: Tensor,
     { inputs: saved, needs }: { inputs: readonly Tensor[]; needs: readonly boolean[] },

@@ -130,6 +130,7 @@ export interface RecordedOperation {
   readonly template: Template;
   readonly space: Shape;
   readonly inner?: number;
+  /** Places of a scatter, columns of a factorisation. */
   readonly k?: number;
   readonly inputs: readonly NodeInput[];
   readonly scalars?: readonly number[];
@@ -169,6 +170,11 @@ export function recordNode(device: Device, op: string, dtype: DType, o: Recorded
 export function reading(t: Tensor, space: Shape): NodeInput {
   const view = broadcastView(t.view, space);
   return { node: t.node, access: { mode: 'direct', strides: view.strides, offset: view.offset } };
+}
+
+/** An input read by strides of its own over a space. */
+export function readingBy(t: Tensor, strides: readonly number[], offset: number = t.view.offset): NodeInput {
+  return { node: t.node, access: { mode: 'direct', strides, offset } };
 }
 
 /** An input read at computed coordinates; `check` is the slot of the op's code, or null to read 0 out of range. */

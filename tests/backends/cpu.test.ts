@@ -6,6 +6,7 @@ import { OutOfMemoryError } from '../../src/core/errors.ts';
 import { contiguousStrides, type Shape, sizeOf } from '../../src/core/shape.ts';
 import * as s from '../../src/ir/expr.ts';
 import type { Input, Kernel, LoopKernel, MatmulKernel, Output, ReduceOp } from '../../src/ir/kernel.ts';
+import { matmul } from './kernels.ts';
 
 const input = (binding: number, strides: readonly number[], offset = 0): Input => ({
   dtype: 'float32',
@@ -139,15 +140,7 @@ describe('memory', () => {
     const backend = await createCpuBackend({ maximumPages: 32 });
     const [a, b] = [backend.allocate(900_000), backend.allocate(900_000)];
     const [m, k, n] = [400, 400, 400];
-    const kernel: MatmulKernel = {
-      kind: 'matmul',
-      space: [m, n],
-      k,
-      inputs: [input(0, [k, 1]), input(0, [n, 1])],
-      outputs: [output(1, s.add(sum, 1), [n, 1])],
-      scalars: [],
-      bindings: 2,
-    };
+    const kernel = matmul([m, n], k, { b: { binding: 0 }, targets: [{ expr: s.add(sum, 1), binding: 1 }] });
     const copy = map([4], [input(0, [1])], [output(1, x, [1])]);
     backend.submit({ uploads: [{ buffer: b, data: Float32Array.of(1, 2, 3, 4) }], launches: [] });
     const launch = (kernel: Kernel) => ({
@@ -265,15 +258,12 @@ describe('products', () => {
   ];
   const operand = (rows: number, columns: number, transposed: boolean): number[] =>
     transposed ? [1, rows] : [columns, 1];
-  const product = (m: number, k: number, n: number, ta: boolean, tb: boolean, tc: boolean): MatmulKernel => ({
-    kind: 'matmul',
-    space: [m, n],
-    k,
-    inputs: [input(0, operand(m, k, ta)), input(1, operand(k, n, tb))],
-    outputs: [output(2, sum, operand(m, n, tc))],
-    scalars: [],
-    bindings: 3,
-  });
+  const product = (m: number, k: number, n: number, ta: boolean, tb: boolean, tc: boolean): MatmulKernel =>
+    matmul([m, n], k, {
+      a: { strides: operand(m, k, ta) },
+      b: { strides: operand(k, n, tb) },
+      targets: [{ expr: sum, strides: operand(m, n, tc) }],
+    });
 
   test.each(shapes)('%i x %i x %i in every layout, with and without epilogue', async (m, k, n) => {
     const backend = await createCpuBackend();
@@ -283,14 +273,11 @@ describe('products', () => {
       const plain = product(m, k, n, (layout & 1) !== 0, (layout & 2) !== 0, (layout & 4) !== 0);
       const bias: MatmulKernel = {
         ...plain,
-        inputs: [...plain.inputs, input(0, [0, 0], 0)],
-        outputs: [
-          output(
-            2,
-            s.max(s.add(s.mul(sum, s.load(2, 'float32')), s.cast(s.index(0), 'float32')), 0),
-            plain.outputs[0]!.strides,
-          ),
-        ],
+        inputs: [...plain.inputs, input(0, [0, 0, 0], 0)],
+        outputs: plain.outputs.map((o) => ({
+          ...o,
+          expr: s.max(s.add(s.mul(sum, s.load(2, 'float32')), s.cast(s.index(0), 'float32')), 0),
+        })),
       };
       for (const kernel of [plain, bias]) {
         const want = run(reference, kernel, [a, b], m * n);
@@ -320,15 +307,11 @@ describe('products', () => {
     const backend = await createCpuBackend();
     const k = 10;
     const space = [count, m, n];
-    const kernel: MatmulKernel = {
-      kind: 'matmul',
-      space,
-      k,
-      inputs: [input(0, [batchA * m * k, k, 1]), input(1, [batchB * k * n, n, 1])],
-      outputs: [output(2, s.add(sum, s.cast(s.position, 'float32')), [batchC * m * n, n, 1])],
-      scalars: [],
-      bindings: 3,
-    };
+    const kernel = matmul(space, k, {
+      a: { strides: [batchA * m * k, k, 1] },
+      b: { strides: [batchB * k * n, n, 1] },
+      targets: [{ expr: s.add(sum, s.cast(s.position, 'float32')), strides: [batchC * m * n, n, 1] }],
+    });
     const [a, b] = [random(count * m * k), random(count * k * n)];
     const want = run(new ReferenceBackend(), kernel, [a, b], sizeOf(space));
     expect(worst(run(backend, kernel, [a, b], sizeOf(space)), want)).toBeLessThan(0.02);

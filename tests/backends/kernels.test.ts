@@ -10,6 +10,7 @@ import type { Kernel } from '../../src/ir/kernel.ts';
 import { devices, gpu, type TestedDevice } from '../setup/devices.ts';
 import {
   blank,
+  contraction,
   difference,
   integers,
   map,
@@ -1096,6 +1097,127 @@ add('matmul into a transposed output with an offset', {
     buffers: [special, other, blank(399)],
   });
 }
+
+// --- matmul of several dims m, n or k ---
+
+/** Windows of a contiguous image: their places, and what lies in each. */
+interface Windows {
+  readonly image: readonly number[];
+  readonly kernel: readonly number[];
+  readonly stride: number;
+  readonly gap: number;
+}
+/** The strides over places and over the elements of a window. */
+const windowsOf = ({ image, kernel, stride, gap }: Windows): { places: number[]; over: number[]; inside: number[] } => {
+  const steps = contiguousStrides(image);
+  return {
+    places: image.map((n, d) => Math.floor((n - (kernel[d]! - 1) * gap - 1) / stride) + 1),
+    over: steps.map((s) => s * stride),
+    inside: steps.map((s) => s * gap),
+  };
+};
+const none = (dims: readonly unknown[]): number[] => dims.map(() => 0);
+
+for (const [name, windows, batch, channels, outputs] of [
+  ['a row of windows', { image: [40], kernel: [5], stride: 1, gap: 1 }, 2, 3, 7],
+  ['images', { image: [13, 17], kernel: [3, 3], stride: 1, gap: 1 }, 2, 5, 9],
+  ['images and windows apart', { image: [19, 23], kernel: [3, 2], stride: 2, gap: 1 }, 3, 4, 6],
+  ['windows with gaps', { image: [16, 15], kernel: [3, 4], stride: 1, gap: 3 }, 2, 4, 13],
+  ['windows with gaps, further apart', { image: [21, 22], kernel: [2, 3], stride: 3, gap: 2 }, 1, 6, 5],
+  ['volumes', { image: [7, 8, 9], kernel: [2, 3, 2], stride: 1, gap: 1 }, 2, 3, 8],
+  ['windows of one element', { image: [9, 11], kernel: [1, 1], stride: 1, gap: 1 }, 3, 8, 8],
+  ['windows of one element, apart', { image: [9, 11], kernel: [1, 1], stride: 2, gap: 1 }, 3, 8, 8],
+  ['one window', { image: [6, 5], kernel: [6, 5], stride: 1, gap: 1 }, 5, 4, 9],
+  ['many small images', { image: [5, 6], kernel: [2, 3], stride: 1, gap: 1 }, 40, 3, 10],
+  ['a long k', { image: [6, 7], kernel: [3, 3], stride: 1, gap: 1 }, 2, 90, 20],
+  ['a wide image', { image: [3, 1500], kernel: [3, 3], stride: 1, gap: 1 }, 1, 2, 5],
+] as const satisfies readonly (readonly [string, Windows, number, number, number])[]) {
+  const { places, over, inside } = windowsOf(windows);
+  const own = sizeOf(windows.image);
+  const image = channels * own;
+  const taps = sizeOf(windows.kernel);
+  const weights = channels * taps;
+  const inner = windows.kernel.length + 1;
+  const k = [channels, ...windows.kernel];
+  const flat = contiguousStrides(k);
+  const sizes = [wholes(batch * image), wholes(outputs * weights, -8, 8, 5)] as const;
+  const results = batch * outputs * sizeOf(places);
+  // [N, O | places], weights from the left, and the same with the parts of left and right exchanged.
+  const left = { strides: [0, weights, ...none(places), ...flat] };
+  const right = { strides: [image, 0, ...over, own, ...inside] };
+  const space = [batch, outputs, ...places, ...k];
+  add(`products of weights and ${name}`, {
+    kernel: contraction(space, 1, places.length, inner, { a: { ...left, binding: 1 }, b: { ...right, binding: 0 } }),
+    buffers: [...sizes, blank(results)],
+  });
+  add(`products of weights and ${name}, with a bias, a relu and a permuted output`, {
+    kernel: contraction(space, 1, places.length, inner, {
+      a: { ...left, binding: 1 },
+      b: { ...right, binding: 0 },
+      views: [{ strides: [0, 1, ...none(places)] }],
+      targets: [
+        s.max(s.add(sum, f(2)), 0),
+        { expr: sum, strides: [outputs * sizeOf(places), 1, ...contiguousStrides(places).map((x) => x * outputs)] },
+      ],
+    }),
+    buffers: [...sizes, wholes(outputs), blank(results), blank(results)],
+  });
+  add(`products of ${name} and weights`, {
+    kernel: contraction([batch, ...places, outputs, ...k], 1 + places.length, 1, inner, {
+      a: { strides: [image, ...over, 0, own, ...inside] },
+      b: { strides: [0, ...none(places), weights, ...flat] },
+    }),
+    buffers: [...sizes, blank(results)],
+  });
+  // The gradient of the weights: sums over images and places.
+  const gradient = batch * outputs * sizeOf(places);
+  add(`products of ${name} and their gradient`, {
+    kernel: contraction([outputs, ...k, batch, ...places], 1, inner, 1 + places.length, {
+      a: { strides: [sizeOf(places), ...none(k), outputs * sizeOf(places), ...contiguousStrides(places)], binding: 1 },
+      b: { strides: [0, own, ...inside, image, ...over], binding: 0 },
+    }),
+    buffers: [sizes[0], wholes(gradient, -8, 8, 5), blank(outputs * weights)],
+  });
+}
+add('a matmul of two dims m with steps backwards', {
+  kernel: contraction([5, 7, 30, 6, 3], 2, 1, 2, {
+    a: { strides: [126, 18, 0, -3, -1], offset: 17 },
+    b: { strides: [0, 0, 1, 90, 30] },
+  }),
+  buffers: [wholes(630), wholes(540, -8, 8, 5), blank(1050)],
+});
+add('a matmul whose operands stand still along some dims', {
+  kernel: contraction([3, 4, 5, 6, 7, 2, 8], 2, 2, 2, {
+    a: { strides: [32, 0, 8, 0, 0, 0, 1] },
+    b: { strides: [0, 0, 0, 7, 1, 42, 0] },
+  }),
+  buffers: [wholes(104), wholes(84, -8, 8, 5), blank(2520)],
+});
+for (const space of [
+  [3, 0, 4, 2, 3],
+  [3, 2, 0, 2, 3],
+  [0, 2, 4, 2, 3],
+  [3, 2, 4, 2, 0],
+] as const)
+  add(`a matmul of several dims with none of something ${JSON.stringify(space)}`, {
+    kernel: contraction(space, 1, 2, 2, { a: { strides: [0, 0, 0, 3, 1] }, b: { strides: [0, 1, 1, 3, 1] } }),
+    buffers: [wholes(60), wholes(60), blank(24)],
+  });
+add('a matmul of several dims with coordinates and places in its epilogue', {
+  kernel: contraction([2, 6, 5, 4, 3, 2], 1, 2, 2, {
+    a: { strides: [36, 6, 0, 0, 2, 1] },
+    b: { strides: [0, 0, 4, 1, 60, 20] },
+    targets: [
+      { expr: s.add(s.cast(sum, 'int32'), s.mul(s.index(2), s.index(3))) },
+      { expr: s.add(s.cast(sum, 'int32'), s.position) },
+    ],
+  }),
+  buffers: [wholes(72), wholes(200, -8, 8, 5), blank(240, 'int32'), blank(240, 'int32')],
+});
+add('a batch of wide products with an epilogue', {
+  kernel: matmul([2, 10, 1000], 8, { targets: [s.max(sum, 0)] }),
+  buffers: [wholes(160), wholes(16_000, -8, 8, 5), blank(20_000)],
+});
 
 /** 0 where exactness is demanded. */
 function toleranceOf(c: Case, want: Numbers, absolutes: Numbers | undefined): (i: number) => number {

@@ -105,7 +105,7 @@ export function reduction(op: ReduceOp, space: Shape, inner: number, view: View 
 
 /** Contiguous [...batch, m, k] times [...batch, k, n], unless the views say otherwise. */
 export function matmul(
-  space: Shape,
+  shape: Shape,
   k: number,
   {
     a,
@@ -121,15 +121,53 @@ export function matmul(
     readonly scalars?: readonly DType[];
   } = {},
 ): MatmulKernel {
-  const [m, n] = space.slice(-2) as [number, number];
-  const batch = space.slice(0, -2);
+  const [m, n] = shape.slice(-2) as [number, number];
+  const batch = shape.slice(0, -2);
+  const left = a?.strides ?? contiguousStrides([...batch, m, k]);
+  const right = b?.strides ?? contiguousStrides([...batch, k, n]);
+  return contraction([...shape, k], 1, 1, 1, {
+    a: { ...a, strides: [...left.slice(0, -1), 0, left.at(-1)!] },
+    b: { ...b, strides: [...right.slice(0, -2), 0, right.at(-1)!, right.at(-2)!] },
+    views,
+    targets,
+    scalars,
+  });
+}
+
+/** Sums of products over a space of [...batch, ...m, ...n, ...k], to which the strides of the operands belong. */
+export function contraction(
+  space: Shape,
+  rows: number,
+  columns: number,
+  inner: number,
+  {
+    a,
+    b,
+    views = [],
+    targets = [result(0, 'float32')],
+    scalars = [],
+  }: {
+    readonly a: View;
+    readonly b: View;
+    readonly views?: readonly View[];
+    readonly targets?: readonly (Target | Expr)[];
+    readonly scalars?: readonly DType[];
+  },
+): MatmulKernel {
+  const outer = space.slice(0, space.length - inner);
+  const none = new Array<number>(inner).fill(0);
   const inputs = [
-    inputOf([...batch, m, k], a ?? {}, 0),
-    inputOf([...batch, k, n], b ?? {}, 1),
-    ...views.map((v, i) => inputOf(space, v, i + 2)),
+    inputOf(space, a, 0),
+    inputOf(space, b, 1),
+    ...views.map((v, i) =>
+      inputOf(space, { ...v, strides: [...(v.strides ?? contiguousStrides(outer)), ...none] }, i + 2),
+    ),
   ];
-  const outputs = targets.map((t, i) => outputOf(space, [], t, inputs.length + i));
-  return { kind: 'matmul', space, k, inputs, outputs, scalars, bindings: bindingsOf(inputs, outputs) };
+  const outputs = targets.map((t, i) =>
+    outputOf(space, outer, { level: 'row', ...(isExpr(t) ? { expr: t } : t) }, inputs.length + i),
+  );
+  const bindings = bindingsOf(inputs, outputs);
+  return { kind: 'matmul', space, rows, columns, inner, inputs, outputs, scalars, bindings };
 }
 
 /** A repeatable sequence of 32-bit numbers (mulberry32). */

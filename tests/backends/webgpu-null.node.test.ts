@@ -4,6 +4,7 @@ import { createWebGPUBackend } from '../../src/backends/webgpu/webgpu.ts';
 import { contiguousStrides } from '../../src/core/shape.ts';
 import * as s from '../../src/ir/expr.ts';
 import type { Input, Kernel, Output } from '../../src/ir/kernel.ts';
+import { matmul } from './kernels.ts';
 
 // Dawn's null device checks shaders and runs nothing, so this needs no adapter.
 const gpu = create(['backend=null']);
@@ -128,20 +129,14 @@ for (const [name, expr] of Object.entries({ ...floats, ...others })) {
       ...common,
     },
   ]);
+  const product = matmul(space, 6, {
+    a: { strides: [1, 6] },
+    b: { strides: [10, 1], binding: 0 },
+    targets: [{ expr: s.select(s.lt(s.result(0, 'float32'), 0), expr, expr), binding: 3 }],
+  });
   kernels.push([
     `matmul, ${name}`,
-    {
-      kind: 'matmul',
-      space,
-      k: 6,
-      inputs: [
-        { dtype: 'float32', binding: 0, access: { mode: 'direct', strides: [1, 6], offset: 0 } },
-        { dtype: 'float32', binding: 0, access: { mode: 'direct', strides: [10, 1], offset: 0 } },
-        ...inputs([10, 1]).slice(2),
-      ],
-      outputs: [output(s.select(s.lt(s.result(0, 'float32'), 0), expr, expr), 'element', space)],
-      ...common,
-    },
+    { ...product, inputs: [...product.inputs, ...inputs([10, 1, 0]).slice(2)], ...common },
   ]);
 }
 

@@ -7,6 +7,7 @@ import { contiguousStrides } from '../../src/core/shape.ts';
 import * as s from '../../src/ir/expr.ts';
 import type { Input, Kernel, Output } from '../../src/ir/kernel.ts';
 import { gpu, hasWebGPU } from '../setup/devices.ts';
+import { matmul } from './kernels.ts';
 
 const open = async (options: Partial<WebGPUOptions> = {}): Promise<WebGPUBackend> =>
   createWebGPUBackend({ gpu: await gpu(), ...options });
@@ -312,15 +313,7 @@ describe.skipIf(!hasWebGPU)('the WebGPU backend', () => {
     for (const variants of ['software', 'hardware'] as const) {
       const device = await open({ variants });
       const buffers = [a, b, expected].map((data) => device.allocate(data.byteLength));
-      const kernel: Kernel = {
-        kind: 'matmul',
-        space: [batch, m, n],
-        k,
-        inputs: [input(0, contiguousStrides([batch, m, k])), input(1, contiguousStrides([batch, k, n]))],
-        outputs: [output(2, s.result(0, 'float32'), contiguousStrides([batch, m, n]))],
-        scalars: [],
-        bindings: 3,
-      };
+      const kernel = matmul([batch, m, n], k);
       await device.submit({
         uploads: [a, b].map((data, i) => ({ buffer: buffers[i]!, data })),
         launches: [launch(device, kernel, buffers)],

@@ -23,14 +23,8 @@ import {
   walk,
 } from '../../src/ir/expr.ts';
 import { expandFunctions } from '../../src/ir/functions.ts';
-import {
-  type Input,
-  type Kernel,
-  kernelKey,
-  type LoopKernel,
-  type MatmulKernel,
-  strideClass,
-} from '../../src/ir/kernel.ts';
+import { type Input, type Kernel, kernelKey, type LoopKernel, strideClass } from '../../src/ir/kernel.ts';
+import { matmul as product } from '../backends/kernels.ts';
 
 const x = load(0, 'float32');
 const y = load(1, 'float32');
@@ -246,21 +240,11 @@ describe('kernelKey', () => {
   test('a matmul does not change with its sizes, nor with the strides of its operands', () => {
     const matmul = (space: Shape, k: number, transposed: boolean, expr: Expr = result(0, 'float32')): Kernel => {
       const [m, n] = space as [number, number];
-      const operand = (binding: number, strides: number[]): Input => ({
-        dtype: 'float32',
-        binding,
-        access: { mode: 'direct', strides, offset: 0 },
+      return product(space, k, {
+        a: { strides: transposed ? [1, m] : [k, 1] },
+        b: { strides: transposed ? [1, k] : [n, 1] },
+        targets: [expr],
       });
-      const kernel: MatmulKernel = {
-        kind: 'matmul',
-        space,
-        k,
-        inputs: [operand(0, transposed ? [1, m] : [k, 1]), operand(1, transposed ? [1, k] : [n, 1])],
-        outputs: [{ dtype: 'float32', expr, level: 'element', strides: [n, 1], offset: 0, binding: 2 }],
-        scalars: [],
-        bindings: 3,
-      };
-      return kernel;
     };
     const plain = kernelKey(matmul([4, 5], 6, false));
     expect(kernelKey(matmul([40, 50], 60, true))).toBe(plain);

@@ -37,6 +37,56 @@ function whileAtLeast(f: FunctionBuilder, local: number, limit: number, body: ()
   );
 }
 
+/** Four vectors, which hold four steps of k each, as four that hold a step each: `present` of them are there. */
+function emitTranspose(
+  f: FunctionBuilder,
+  rows: readonly number[],
+  halves: readonly number[],
+  to: number,
+  width: number,
+  n: number,
+): void {
+  const present = Math.min(4, width - n);
+  for (const [i, pair] of [
+    [0, 0],
+    [1, 0],
+    [2, 2],
+    [3, 2],
+  ] as const) {
+    f.get(rows[pair]!, rows[pair + 1]!);
+    if (i % 2 === 0) f.shuffle(0, 4, 1, 5);
+    else f.shuffle(2, 6, 3, 7);
+    f.set(halves[i]!);
+  }
+  for (let step = 0; step < 4; step++) {
+    f.get(to, halves[step >> 1]!, halves[(step >> 1) + 2]!);
+    if (step % 2 === 0) f.shuffle(0, 1, 4, 5);
+    else f.shuffle(2, 3, 6, 7);
+    const offset = 4 * (step * width + n);
+    if (present === 4) f.memory(op.store, offset);
+    else f.memoryLane(op.store64Lane, 0, offset);
+  }
+}
+
+/** Zeros for the steps of k that fill up a turn of the micro-kernel's loop; uses up `left`. */
+function emitPadding(f: FunctionBuilder, to: number, k: number, left: number, width: number): void {
+  f.i32(0);
+  f.get(k);
+  f.op(op.i32Sub);
+  f.i32(UNROLL - 1);
+  f.op(op.i32And);
+  f.set(left);
+  whileAtLeast(f, left, 1, () => {
+    for (let n = 0; n < width; n++) {
+      f.get(to);
+      f.i32(0);
+      f.memory(op.i32Store, 4 * n);
+    }
+    f.bump(to, 4 * width);
+    f.bump(left, -1);
+  });
+}
+
 /** pack(to, from, lane step, k step, lanes, k): lanes are rows of A or columns of B, any number of them; steps in bytes. */
 export function emitPack(name: string, width: number): FunctionBuilder {
   const f = new FunctionBuilder(name, 6);
@@ -86,25 +136,7 @@ export function emitPack(name: string, width: number): FunctionBuilder {
         f.set(row);
         if (i < present - 1 || n + 4 < width) bumpBy(f, lane, laneStep);
       });
-      for (const [i, pair] of [
-        [0, 0],
-        [1, 0],
-        [2, 2],
-        [3, 2],
-      ] as const) {
-        f.get(rows[pair]!, rows[pair + 1]!);
-        if (i % 2 === 0) f.shuffle(0, 4, 1, 5);
-        else f.shuffle(2, 6, 3, 7);
-        f.set(halves[i]!);
-      }
-      for (let step = 0; step < 4; step++) {
-        f.get(to, halves[step >> 1]!, halves[(step >> 1) + 2]!);
-        if (step % 2 === 0) f.shuffle(0, 1, 4, 5);
-        else f.shuffle(2, 3, 6, 7);
-        const offset = 4 * (step * width + n);
-        if (present === 4) f.memory(op.store, offset);
-        else f.memoryLane(op.store64Lane, 0, offset);
-      }
+      emitTranspose(f, rows, halves, to, width, n);
     }
     for (const local of [...rows, ...halves]) f.release(local);
   };
@@ -133,26 +165,135 @@ export function emitPack(name: string, width: number): FunctionBuilder {
       );
     });
     each(1, () => bumpBy(f, source, kStep), gather);
-    // Zeros up to a whole turn of the micro-kernel's loop.
-    f.i32(0);
-    f.get(k);
-    f.op(op.i32Sub);
-    f.i32(UNROLL - 1);
-    f.op(op.i32And);
-    f.set(left);
-    each(
-      1,
-      () => {},
-      () => {
-        for (let n = 0; n < width; n++) {
-          f.get(to);
-          f.i32(0);
-          f.memory(op.i32Store, 4 * n);
-        }
-      },
-    );
+    emitPadding(f, to, k, left, width);
     bumpBy(f, from, laneStep, width);
     f.bump(lanes, -width);
+  });
+  return f;
+}
+
+/**
+ * packByTables(to, from, lane table, k table, panels, k): the same where lanes and steps of k lie anywhere; the tables say how
+ * many bytes from `from`, and the one of lanes goes on to whole panels.
+ */
+export function emitPackByTables(width: number): FunctionBuilder {
+  const f = new FunctionBuilder('packByTables', 6);
+  const [to, from, laneTable, kTable, panels, k] = [0, 1, 2, 3, 4, 5] as const;
+  const lanes = Array.from({ length: width }, () => f.local(I32));
+  const [source, step, left] = [f.local(I32), f.local(I32), f.local(I32)];
+  const rows = [0, 1, 2, 3].map(() => f.local(V128));
+  const halves = [0, 1, 2, 3].map(() => f.local(V128));
+
+  const sourceAt = (): void => {
+    f.get(from, step);
+    f.memory(op.i32Load);
+    f.op(op.i32Add);
+    f.set(source);
+  };
+  const next = (steps: number): void => {
+    f.bump(to, 4 * width * steps);
+    f.bump(step, 4 * steps);
+    f.bump(left, -steps);
+  };
+  const laneAt = (n: number): void => f.get(source, lanes[n]!);
+  const gather = (): void => {
+    sourceAt();
+    for (let n = 0; n < width; n++) {
+      f.get(to);
+      laneAt(n);
+      f.op(op.i32Add);
+      f.memory(op.i32Load);
+      f.memory(op.i32Store, 4 * n);
+    }
+    next(1);
+  };
+  /** Lanes that lie one after the other in fours (and a last pair). */
+  const copy = (): void => {
+    sourceAt();
+    for (let n = 0; n < width; n += 4) {
+      f.get(to);
+      laneAt(n);
+      f.op(op.i32Add);
+      if (width - n >= 4) {
+        f.memory(op.load);
+        f.memory(op.store, 4 * n);
+      } else {
+        f.memory(op.load64Zero);
+        f.memoryLane(op.store64Lane, 0, 4 * n);
+      }
+    }
+    next(1);
+  };
+  const transpose = (): void => {
+    sourceAt();
+    for (let n = 0; n < width; n += 4) {
+      for (let i = 0; i < 4; i++) {
+        laneAt(Math.min(n + i, width - 1));
+        f.op(op.i32Add);
+        f.memory(op.load);
+        f.set(rows[i]!);
+      }
+      emitTranspose(f, rows, halves, to, width, n);
+    }
+    next(4);
+  };
+  /** Whether something lies `4 * distance` bytes after something else. */
+  const follows = (first: () => void, second: () => void, distance: number): void => {
+    second();
+    first();
+    f.op(op.i32Sub);
+    f.i32(4 * distance);
+    f.op(op.i32Eq);
+  };
+
+  whileAtLeast(f, panels, 1, () => {
+    for (const [n, lane] of lanes.entries()) {
+      f.get(laneTable);
+      f.memory(op.i32Load, 4 * n);
+      f.set(lane);
+    }
+    f.get(kTable);
+    f.set(step);
+    f.get(k);
+    f.set(left);
+    f.i32(1);
+    for (let n = 0; n < width; n++) {
+      if (n % 4 === 0) continue;
+      follows(
+        () => f.get(lanes[n - 1]!),
+        () => f.get(lanes[n]!),
+        1,
+      );
+      f.op(op.i32And);
+    }
+    f.when(
+      () => whileAtLeast(f, left, 1, copy),
+      () => {
+        // Fours of steps that lie one after the other, as long as there are any.
+        whileAtLeast(f, left, 4, () => {
+          f.i32(1);
+          for (let n = 1; n < 4; n++) {
+            follows(
+              () => {
+                f.get(step);
+                f.memory(op.i32Load, 4 * (n - 1));
+              },
+              () => {
+                f.get(step);
+                f.memory(op.i32Load, 4 * n);
+              },
+              1,
+            );
+            f.op(op.i32And);
+          }
+          f.when(transpose, gather);
+        });
+        whileAtLeast(f, left, 1, gather);
+      },
+    );
+    emitPadding(f, to, k, left, width);
+    f.bump(laneTable, 4 * width);
+    f.bump(panels, -1);
   });
   return f;
 }

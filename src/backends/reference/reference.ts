@@ -14,6 +14,7 @@ import {
   type LoopKernel,
   type MatmulKernel,
   type Output,
+  outerSpace,
   type ReduceOp,
   type ScanKernel,
   type ScatterKernel,
@@ -112,7 +113,7 @@ class Interpreter {
     readonly flag: (code: number) => void,
   ) {
     this.space = kernel.space;
-    this.steps = contiguousStrides(kernel.space);
+    this.steps = contiguousStrides(kernel.kind === 'matmul' ? outerSpace(kernel) : kernel.space);
   }
 
   /** A step for each distinct node, arguments first: what expressions share is computed once. */
@@ -325,20 +326,23 @@ function runMatmul(run: Interpreter, kernel: MatmulKernel): void {
     if (input.access.mode !== 'direct') throw new Error('matmul operands are read directly');
     return { ...input.access, values: run.buffers[input.binding]!.values };
   });
-  const rank = kernel.space.length;
+  const { space } = kernel;
+  const outer = outerSpace(kernel);
   const round = rounding('float32', run.float64);
   const write = run.writer(kernel.outputs);
-  const p: Point = { at: new Array<number>(rank).fill(0), results: [0] };
-  forEachPoint(kernel.space, p.at, 0, () => {
-    let i = a!.offset + p.at[rank - 2]! * a!.strides[rank - 2]!;
-    let j = b!.offset + p.at[rank - 1]! * b!.strides[rank - 1]!;
-    for (let d = 0; d < rank - 2; d++) {
-      i += p.at[d]! * a!.strides[d]!;
-      j += p.at[d]! * b!.strides[d]!;
+  const p: Point = { at: new Array<number>(outer.length).fill(0), results: [0] };
+  let sum = 0;
+  const addProducts = (i: number, j: number, d: number): void => {
+    const [da, db] = [a!.strides[d]!, b!.strides[d]!];
+    for (let k = 0; k < space[d]!; k++) {
+      if (d === space.length - 1) sum += a!.values[i + k * da]! * b!.values[j + k * db]!;
+      else addProducts(i + k * da, j + k * db, d + 1);
     }
-    let sum = 0;
-    for (let k = 0; k < kernel.k; k++)
-      sum += a!.values[i + k * a!.strides[rank - 1]!]! * b!.values[j + k * b!.strides[rank - 2]!]!;
+  };
+  const start = ({ offset, strides }: typeof a & {}): number => p.at.reduce((at, c, d) => at + c * strides[d]!, offset);
+  forEachPoint(outer, p.at, 0, () => {
+    sum = 0;
+    addProducts(start(a!), start(b!), outer.length);
     p.results[0] = round(sum);
     write(p);
   });
@@ -518,7 +522,7 @@ export class ReferenceBackend implements Backend {
     else if (kernel.kind === 'scatter') runScatter(run, kernel);
     else if (kernel.kind === 'dense') runDense(run, kernel);
     else if (kernel.kind === 'custom') runCustom(run, kernel);
-    else if (sizeOf(kernel.space) === 0 && (kernel.kind === 'matmul' || kernel.inner === 0)) return;
+    else if (sizeOf(outerSpace(kernel)) === 0) return;
     else if (kernel.kind === 'matmul') runMatmul(run, kernel);
     else runLoop(run, kernel);
   }

@@ -13,9 +13,8 @@ import {
 } from '../../ir/kernel.ts';
 import { clamp, type Part, type Plan, type Source, type Split } from './lower.ts';
 import { customShader } from './wgsl/custom.ts';
-import { denseShader } from './wgsl/dense.ts';
+import { batchCount, denseShader } from './wgsl/dense.ts';
 import { lineCount, lineLength } from './wgsl/lines.ts';
-import { batchCount } from './wgsl/matmul.ts';
 import type { Shader } from './wgsl/module.ts';
 import { scanShader } from './wgsl/scan.ts';
 import { scatterShader } from './wgsl/scatter.ts';

@@ -1,12 +1,16 @@
-import { contiguousStrides } from '../../core/shape.ts';
-import { add, type Expr, index, load, lt, mul, result, rewrite, select, uniform, walk, wide } from '../../ir/expr.ts';
+import { contiguousStrides, sizeOf } from '../../core/shape.ts';
+import { coalesce } from '../../ir/coalesce.ts';
+import { add, type Expr, index, load, lt, mul, result, rewrite, select, uniform, walk } from '../../ir/expr.ts';
 import {
   expressions,
   type Input,
   type Kernel,
   type LoopKernel,
   type MatmulKernel,
+  matmulAsReduction,
+  matmulDims,
   type Output,
+  outerSpace,
 } from '../../ir/kernel.ts';
 import type { Constants } from './pipelines.ts';
 import type { Shader } from './wgsl/module.ts';
@@ -171,25 +175,81 @@ function cutDim(kernel: LoopKernel, dim: number, segments: number): LoopKernel |
   };
 }
 
+/**
+ * A product of great depth in two kernels: the first makes about `pieces` products over parts of its depth, the second adds them
+ * up. Undefined where the depth does not divide.
+ */
+export function splitDepth(kernel: MatmulKernel, pieces: number): Split | undefined {
+  if (uses(expressions(kernel), 'position')) return undefined;
+  const { batch, m, n, k } = matmulDims(kernel);
+  // Leading dims of k, and of the next one as much as there is still need of.
+  let lead = 0;
+  let count = 1;
+  while (lead < k.length - 1 && count * kernel.space[k[lead]!]! <= pieces) count *= kernel.space[k[lead++]!]!;
+  const cut = k[lead]!;
+  const length = kernel.space[cut]!;
+  let parts = Math.max(1, Math.floor(Math.min(pieces / count, length / 2)));
+  while (length % parts !== 0) parts--;
+  count *= parts;
+  if (count < 2 || count < pieces / 4) return undefined;
+
+  const order = (list: readonly number[], cuts: readonly [number, number]): number[] => [
+    ...k.slice(0, lead).map((d) => list[d]!),
+    cuts[0],
+    ...[...batch, ...m, ...n].map((d) => list[d]!),
+    cuts[1],
+    ...k.slice(lead + 1).map((d) => list[d]!),
+  ];
+  const outer = outerSpace(kernel);
+  const size = sizeOf(outer);
+  const scratch = kernel.bindings;
+  const operands = restride(kernel.inputs.slice(0, 2), (s) => order(s, [(s[cut]! * length) / parts, s[cut]!]));
+  const used = [...new Set(operands.map((x) => x.binding))];
+  const space = order(kernel.space, [parts, length / parts]);
+  const inner = k.length - lead;
+  const partial: MatmulKernel = {
+    ...kernel,
+    space,
+    inner,
+    inputs: operands.map((x) => ({ ...x, binding: used.indexOf(x.binding) })),
+    outputs: [
+      {
+        dtype: 'float32',
+        expr: result(0, 'float32'),
+        level: 'row',
+        strides: contiguousStrides(space.slice(0, space.length - inner)),
+        offset: 0,
+        binding: used.length,
+      },
+    ],
+    bindings: used.length + 1,
+  };
+  const products: Input = {
+    dtype: 'float32',
+    binding: scratch,
+    access: { mode: 'direct', strides: [...contiguousStrides(outer), size], offset: 0 },
+  };
+  const rest = compact(
+    {
+      kind: 'reduce',
+      space: [...outer, count],
+      inner: 1,
+      inputs: [...restride(kernel.inputs, (s) => [...s.slice(0, outer.length), 0]), products],
+      reductions: [{ op: 'sum', expr: load(kernel.inputs.length, 'float32') }],
+      outputs: kernel.outputs,
+      scalars: kernel.scalars,
+      bindings: kernel.bindings + 1,
+    },
+    [],
+    scratch,
+  );
+  const first: Part = { kernel: partial, buffers: [...used, { scratch: 0 }], extra: [] };
+  return { parts: [first, rest], scratch: [4 * size * count] };
+}
+
 /** A matmul as a reduction over the depth: for products of vectors, and few elements of great depth. */
 export function asReduction(kernel: MatmulKernel): LoopKernel | undefined {
-  if (uses(expressions(kernel), 'position')) return undefined;
-  const outer = kernel.space.length - 2;
-  const inputs = restride(kernel.inputs, (s, i) => {
-    const [x, y] = [s[outer]!, s[outer + 1]!];
-    const batch = s.slice(0, outer);
-    return i === 0 ? [...batch, x, 0, y] : i === 1 ? [...batch, 0, y, x] : [...s, 0];
-  });
-  return {
-    kind: 'reduce',
-    space: [...kernel.space, kernel.k],
-    inner: 1,
-    inputs,
-    reductions: [{ op: 'sum', expr: mul(wide(load(0, inputs[0]!.dtype)), wide(load(1, inputs[1]!.dtype))) }],
-    outputs: kernel.outputs.map((output) => ({ ...output, level: 'row' })),
-    scalars: kernel.scalars,
-    bindings: kernel.bindings,
-  };
+  return uses(expressions(kernel), 'position') ? undefined : coalesce(matmulAsReduction(kernel));
 }
 
 /** True where neighbouring rows, not neighbouring elements of a row, lie side by side in most inputs. */

@@ -2,7 +2,17 @@ import matmulRegisters from '../../../shaders/matmul_registers.wgsl';
 import matmulTiled from '../../../shaders/matmul_tiled.wgsl';
 import type { DType } from '../../core/dtype.ts';
 import { sizeOf } from '../../core/shape.ts';
-import { isLoop, type Kernel, kernelKey, type LoopKernel, type MatmulKernel } from '../../ir/kernel.ts';
+import { foldBatch } from '../../ir/coalesce.ts';
+import {
+  extent,
+  isLoop,
+  type Kernel,
+  kernelKey,
+  type LoopKernel,
+  type MatmulKernel,
+  matmulDims,
+  outerSpace,
+} from '../../ir/kernel.ts';
 import type { Program } from '../backend.ts';
 import { boundaryParts } from './boundaries.ts';
 import {
@@ -14,12 +24,13 @@ import {
   rowsAreAdjacent,
   type Source,
   type Split,
+  splitDepth,
   splitRows,
 } from './lower.ts';
 import type { Constants, Pipeline, Pipelines } from './pipelines.ts';
 import type { Memory } from './pool.ts';
 import { mapShader, mapSteps, vectorBindings } from './wgsl/map.ts';
-import { batchCount, matmulShader } from './wgsl/matmul.ts';
+import { matmulShader } from './wgsl/matmul.ts';
 import { passes, rowCount, rowLength, rowsShader } from './wgsl/rows.ts';
 
 /** A dispatch of a program. */
@@ -52,6 +63,13 @@ export function grid(n: number): [number, number, number] {
   return [Math.ceil(n / z / y), y, z];
 }
 
+/** Products in a batch, and the sizes of one. */
+function matmulSizes(kernel: MatmulKernel): { batch: number; m: number; n: number; k: number } {
+  const dims = matmulDims(kernel);
+  const [batch, m, n, k] = [dims.batch, dims.m, dims.n, dims.k].map((of) => extent(kernel.space, of));
+  return { batch: batch!, m: m!, n: n!, k: k! };
+}
+
 /** Chooses variants of kernels by shape and adapter, and makes their programs. */
 export class Programs {
   constructor(
@@ -67,11 +85,11 @@ export class Programs {
 
   private parts(kernel: Kernel): Split {
     if (!isLoop(kernel) && kernel.kind !== 'matmul') return boundaryParts(kernel, this.software);
-    if (sizeOf(kernel.space) === 0 && (kernel.kind === 'matmul' || rowCount(kernel) === 0 || kernel.inner === 0))
-      return { parts: [], scratch: [] };
-    const loop = kernel.kind === 'matmul' ? this.narrowMatmul(kernel) : kernel;
-    const whole: Part = { kernel: loop ?? kernel, buffers: [...Array(kernel.bindings).keys()], extra: [] };
-    return (loop && this.split(loop)) ?? { parts: [whole], scratch: [] };
+    if (sizeOf(outerSpace(kernel)) === 0) return { parts: [], scratch: [] };
+    const nest = kernel.kind === 'matmul' ? this.suitable(kernel) : kernel;
+    const whole: Part = { kernel: nest, buffers: [...Array(kernel.bindings).keys()], extra: [] };
+    const split = nest.kind === 'matmul' ? this.splitMatmul(nest) : this.split(nest);
+    return split ?? { parts: [whole], scratch: [] };
   }
 
   private step({ kernel, buffers, extra, plan }: Part): Step {
@@ -142,15 +160,25 @@ export class Programs {
     return [threads, clamp(powerOfTwo(length / 4), 1, threads), false];
   }
 
-  /** Products that are better made by the row kernels. */
-  private narrowMatmul(kernel: MatmulKernel): LoopKernel | undefined {
-    const [m, n] = [kernel.space.at(-2)!, kernel.space.at(-1)!];
-    const few = sizeOf(kernel.space) <= (this.software ? 32 : 1024) && kernel.k >= 1024;
-    return few || (!this.software && Math.min(m, n) <= 2) ? asReduction(kernel) : undefined;
+  /** The product over dims that fill its tiles, or as a reduction where it is too narrow for tiles. */
+  private suitable(kernel: MatmulKernel): MatmulKernel | LoopKernel {
+    const tile = this.software ? 64 : 128;
+    const folded = foldBatch(kernel, tile, tile);
+    const { m, n, k } = matmulSizes(folded);
+    const few = sizeOf(outerSpace(folded)) <= (this.software ? 32 : 1024) && k >= 1024;
+    return (few || (!this.software && Math.min(m, n) <= 2) ? asReduction(folded) : undefined) ?? folded;
+  }
+
+  /** Few products of great depth: sums over parts of it first, which keep more of the device busy. */
+  private splitMatmul(kernel: MatmulKernel): Split | undefined {
+    const { batch, m, n, k } = matmulSizes(kernel);
+    const tiles = batch * Math.ceil(m / 64) * Math.ceil(n / 64);
+    if (this.software || tiles >= 64 || k < 2048) return undefined;
+    return splitDepth(kernel, Math.min(256 / tiles, k / 512));
   }
 
   private planMatmul(kernel: MatmulKernel): Plan {
-    const [m, n] = [kernel.space.at(-2)!, kernel.space.at(-1)!];
+    const { batch, m, n } = matmulSizes(kernel);
     const plan = (
       skeleton: string,
       rows: number,
@@ -162,7 +190,7 @@ export class Programs {
       key: `${skeleton === matmulTiled ? 'tiled' : 'registers'} ${rows} ${fours} ${kernelKey(kernel)}`,
       shader: () => matmulShader(kernel, skeleton, { rows, fours }),
       constants,
-      groups: batchCount(kernel) * Math.ceil(m / down) * Math.ceil(n / across),
+      groups: batch * Math.ceil(m / down) * Math.ceil(n / across),
     });
     if (this.software || Math.min(m, n) <= 16) {
       const large = m * n >= 128 * 128 && m >= 16;
@@ -175,18 +203,20 @@ export class Programs {
       return plan(matmulRegisters, rows, fours, 4 * fours * x, rows * y, { THREADS_X: x, THREADS_Y: y });
     }
     // The larger tile re-uses more, the smaller one fills the device sooner.
-    const tiles = (side: number): number => batchCount(kernel) * Math.ceil(m / side) * Math.ceil(n / side);
+    const tiles = (side: number): number => batch * Math.ceil(m / side) * Math.ceil(n / side);
     const [side, blocks, depth] = tiles(128) >= 128 ? [16, 2, 8] : tiles(64) >= 128 ? [16, 1, 16] : [8, 1, 32];
-    const byDepth = (input: number, dim: number): number => {
+    const dims = matmulDims(kernel);
+    const byDepth = (input: number, lanes: readonly number[]): number => {
       const { access } = kernel.inputs[input]!;
-      return Number(access.mode === 'direct' && access.strides.at(dim) === 1);
+      if (access.mode !== 'direct') return 0;
+      return Number(access.strides[dims.k.at(-1)!] === 1 && access.strides[lanes.at(-1)!] !== 1);
     };
     const tile = 4 * blocks! * side!;
     return plan(matmulTiled, blocks!, blocks!, tile, tile, {
       SIDE: side!,
       DEPTH: depth!,
-      A_BY_DEPTH: byDepth(0, -1),
-      B_BY_DEPTH: byDepth(1, -2),
+      A_BY_DEPTH: byDepth(0, dims.m),
+      B_BY_DEPTH: byDepth(1, dims.n),
     });
   }
 }

@@ -1,4 +1,4 @@
-import { isLoop, type Kernel, type Output, strideClass } from '../../../ir/kernel.ts';
+import { type Kernel, outerSpace, strideClass } from '../../../ir/kernel.ts';
 import type { Emitter } from './expressions.ts';
 import type { Module } from './module.ts';
 
@@ -22,9 +22,6 @@ export interface Operand {
   stride(dim: number): string;
 }
 
-const rowSpace = (k: Kernel, level: Output['level']): readonly number[] =>
-  level === 'row' && isLoop(k) ? k.space.slice(0, k.space.length - k.inner) : k.space;
-
 function operand(
   module: Module,
   name: string,
@@ -45,12 +42,14 @@ export function inputOperand(module: Module, i: number): Operand {
     if (access.mode !== 'direct') throw new Error('load of an indirect input');
     return access;
   };
-  return operand(module, `in${i}`, strideClass(module.kernel.space, view(module.kernel).strides), view);
+  const space = module.kernel.kind === 'matmul' ? outerSpace(module.kernel) : module.kernel.space;
+  return operand(module, `in${i}`, strideClass(space, view(module.kernel).strides), view);
 }
 
 export function outputOperand(module: Module, i: number): Operand {
   const { level, strides } = module.kernel.outputs[i]!;
-  return operand(module, `out${i}`, strideClass(rowSpace(module.kernel, level), strides), (k) => k.outputs[i]!);
+  const space = level === 'row' ? outerSpace(module.kernel) : module.kernel.space;
+  return operand(module, `out${i}`, strideClass(space, strides), (k) => k.outputs[i]!);
 }
 
 /** The address at the given coordinates of dims `first` to `last`, from a base address. */

@@ -6,12 +6,15 @@ import qr from '../../../../shaders/dense_qr.wgsl';
 import solve from '../../../../shaders/dense_solve.wgsl';
 import svd from '../../../../shaders/dense_svd.wgsl';
 import triangular from '../../../../shaders/dense_triangular.wgsl';
+import { sizeOf } from '../../../core/shape.ts';
 import { type DenseAlgorithm, type DenseKernel, denseSize, type Kernel } from '../../../ir/kernel.ts';
 import { block } from './axes.ts';
 import { nanTest } from './expressions.ts';
 import { Lines } from './lines.ts';
-import { batchCount } from './matmul.ts';
 import { Module, type Shader } from './module.ts';
+
+/** Matrices in a batch. */
+export const batchCount = (k: Kernel): number => sizeOf(k.space.slice(0, -2));
 
 const ALGORITHMS: Readonly<Record<DenseAlgorithm, string>> = {
   solve,
