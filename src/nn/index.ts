@@ -1,3 +1,15 @@
+export {
+  Conv1d,
+  Conv2d,
+  Conv3d,
+  type ConvModuleOptions,
+  ConvTranspose1d,
+  ConvTranspose2d,
+  ConvTranspose3d,
+  type ConvTransposeModuleOptions,
+  type PaddingMode,
+  type PerDim,
+} from './convolution.ts';
 export * as functional from './functional.ts';
 export * as init from './init.ts';
 export {
