@@ -9,7 +9,8 @@
 //   params.m, .n, .k                  sizes of one product; params.batches of them
 //   enterBatch(index) -> Batch        with .a and .b, where the operands start
 //   rowOf(i), columnsOf(j)            from there to row i of a and to four columns j of b
-//   Depth, next(depth) -> Depth       a step of k: .a and .b from there to it; zeros for the first one
+//   Depth, next(depth) -> Depth       a step of k, the first one of zeros
+//   depthOfA(depth), depthOfB(depth)  how far on it is
 //   loadA(address), loadB(address)
 //   storeProduct(batch, i, j, sum)    the epilogue at one element
 
@@ -39,9 +40,9 @@ fn main(
   var sum_R_C = vec4f();
   var depth = Depth();
   for (var step = 0u; step < params.k; step++) {
-    let at_C = b_C + depth.b;
+    let at_C = b_C + depthOfB(depth);
     let right_C = vec4f(loadB(at_C.x), loadB(at_C.y), loadB(at_C.z), loadB(at_C.w));
-    let left_R = loadA(a_R + depth.a);
+    let left_R = loadA(a_R + depthOfA(depth));
     sum_R_C += left_R * right_C;
     depth = next(depth);
   }

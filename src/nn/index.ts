@@ -39,6 +39,18 @@ export { type EarlyStopping, type EarlyStoppingOptions, earlyStopping } from './
 export { type LRSchedulerOptions, lrScheduler, type Schedule } from './callbacks/lr-scheduler.ts';
 export type { MonitorMode, MonitorOptions } from './callbacks/monitor.ts';
 export { ModuleDict, ModuleList, Sequential } from './containers.ts';
+export {
+  Conv1d,
+  Conv2d,
+  Conv3d,
+  type ConvModuleOptions,
+  ConvTranspose1d,
+  ConvTranspose2d,
+  ConvTranspose3d,
+  type ConvTransposeModuleOptions,
+  type PaddingMode,
+  type PerDim,
+} from './convolution.ts';
 export { AlphaDropout, Dropout, Dropout1d, Dropout2d } from './dropout.ts';
 export { Embedding, type EmbeddingLayerOptions } from './embedding.ts';
 export * as functional from './functional.ts';

@@ -293,6 +293,21 @@ export function perDim(
   return list;
 }
 
+/** @internal What is added before and after each dim of the image; 'same' puts the odd one behind. */
+export function borders(
+  op: string,
+  padding: number | readonly number[] | 'valid' | 'same',
+  kernel: Shape,
+  dilation: readonly number[],
+): readonly (readonly [number, number])[] {
+  if (padding === 'same')
+    return kernel.map((k, d) => {
+      const total = (k - 1) * dilation[d]!;
+      return [total >> 1, total - (total >> 1)];
+    });
+  return perDim(op, 'padding', padding === 'valid' ? 0 : padding, kernel.length, 0).map((n) => [n, n]);
+}
+
 const SIZES = ['L', 'H, W', 'D, H, W'];
 
 /** What all convolutions check first. `outputs` says which dim of the weight divides into groups: that of the kernels, 0. */
@@ -353,11 +368,9 @@ function conv(
   const reach = kernel.map((k, d) => (k - 1) * dilation[d]! + 1);
   if (padding === 'same' && stride.some((s) => s !== 1))
     throw new UnsupportedError(`${op}: padding 'same' goes with stride 1 only, got ${showShape(stride)}`);
-  const before =
-    padding === 'same'
-      ? reach.map((r) => (r - 1) >> 1)
-      : perDim(op, 'padding', padding === 'valid' ? 0 : (padding as number | readonly number[]), dims, 0);
-  const padded = image.map((n, d) => n + (padding === 'same' ? reach[d]! - 1 : 2 * before[d]!));
+  const sides = borders(op, padding, kernel, dilation);
+  const before = sides.map(([first]) => first);
+  const padded = image.map((n, d) => n + sides[d]![0] + sides[d]![1]);
   if (padded.some((n, d) => reach[d]! > n || kernel[d] === 0))
     throw new ShapeError(
       `${op}: ${shapes} do not fit: a kernel takes ${showShape(reach)} of ${showShape(padded)} places`,

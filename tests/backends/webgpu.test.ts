@@ -7,7 +7,7 @@ import { contiguousStrides } from '../../src/core/shape.ts';
 import * as s from '../../src/ir/expr.ts';
 import type { Input, Kernel, Output } from '../../src/ir/kernel.ts';
 import { gpu, hasWebGPU } from '../setup/devices.ts';
-import { matmul } from './kernels.ts';
+import { contraction, matmul } from './kernels.ts';
 
 const open = async (options: Partial<WebGPUOptions> = {}): Promise<WebGPUBackend> =>
   createWebGPUBackend({ gpu: await gpu(), ...options });
@@ -301,6 +301,8 @@ describe.skipIf(!hasWebGPU)('the WebGPU backend', () => {
     [1, 200, 1, 128],
     [2, 5, 4, 0],
     [1, 3, 2, 20000],
+    [1, 65, 33, 4096],
+    [2, 40, 40, 6007],
   ])('every matmul variant agrees: %i products of %i x %i, depth %i', async (batch, m, n, k) => {
     const a = Float32Array.from({ length: batch * m * k }, (_, i) => ((i * 7) % 11) - 5);
     const b = Float32Array.from({ length: batch * k * n }, (_, i) => ((i * 5) % 7) - 3);
@@ -322,6 +324,49 @@ describe.skipIf(!hasWebGPU)('the WebGPU backend', () => {
       device.destroy();
     }
   });
+
+  test.each([
+    ['windows of images', [3, 70, 9, 9, 5, 3, 3], 1, 2, 3, [0, 45, 0, 0, 9, 3, 1], [605, 0, 11, 1, 121, 11, 1]],
+    ['many small images', [40, 70, 3, 3, 5, 3, 3], 1, 2, 3, [0, 45, 0, 0, 9, 3, 1], [125, 0, 5, 1, 25, 5, 1]],
+    [
+      'the gradient of kernels',
+      [6, 4, 3, 3, 8, 20, 20],
+      1,
+      3,
+      3,
+      [400, 0, 0, 0, 2400, 20, 1],
+      [0, 484, 22, 1, 1936, 22, 1],
+    ],
+    ['backwards, in windows as rows', [4, 17, 40, 20, 6, 2], 2, 1, 2, [52, 3, 0, 0, -2, -1], [0, 0, 1, 0, 80, 40]],
+  ] as const)(
+    'every matmul variant agrees where m, n and k are several dims: %s',
+    async (_, space, rows, columns, inner, aStrides, bStrides) => {
+      const reach = (strides: readonly number[]): number =>
+        1 + strides.reduce((sum, x, d) => sum + Math.abs(x) * (space[d]! - 1), 0);
+      const back = -aStrides.reduce((sum, x, d) => sum + Math.min(0, x) * (space[d]! - 1), 0);
+      const a = Float32Array.from({ length: reach(aStrides) }, (_, i) => ((i * 7) % 11) - 5);
+      const b = Float32Array.from({ length: reach(bStrides) }, (_, i) => ((i * 5) % 7) - 3);
+      const kernel = contraction(space, rows, columns, inner, {
+        a: { strides: aStrides, offset: back },
+        b: { strides: bStrides },
+      });
+      const bytes = 4 * space.slice(0, -inner).reduce((n, size) => n * size, 1);
+      const run = async (device: Backend): Promise<unknown> => {
+        const buffers = [a.byteLength, b.byteLength, bytes].map((n) => device.allocate(n));
+        await device.submit({
+          uploads: [a, b].map((data, i) => ({ buffer: buffers[i]!, data })),
+          launches: [launch(device, kernel, buffers)],
+        });
+        return (await device.read(buffers[2]!, 'float32', 0, bytes / 4)).data;
+      };
+      const expected = await run(new ReferenceBackend());
+      for (const variants of ['software', 'hardware'] as const) {
+        const device = await open({ variants });
+        expect(await run(device), variants).toEqual(expected);
+        device.destroy();
+      }
+    },
+  );
 
   describe.each(['software', 'hardware'] as const)('rows, as for %s', (variants) => {
     let device: WebGPUBackend;

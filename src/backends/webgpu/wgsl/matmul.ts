@@ -37,13 +37,20 @@ function offsetFunction(
   return block(`fn ${name}(n: ${type}) -> ${type}`, [...emit.lines, `return ${offset};`]);
 }
 
-/** Walks both operands along the dims of k, the last one first. */
-function depthFunctions(module: Module, dims: readonly number[]): string {
-  const [a, b] = [inputOperand(module, 0), inputOperand(module, 1)];
+/** Walks both operands along k: by counting where it is one dim, and otherwise with the last dim first. */
+function depthFunctions(module: Module, dims: readonly number[]): string[] {
+  const operands = [inputOperand(module, 0), inputOperand(module, 1)] as const;
+  const last = dims.at(-1)!;
+  if (dims.length === 1)
+    return [
+      'alias Depth = u32;',
+      'fn next(depth: Depth) -> Depth { return depth + 1u; }',
+      ...operands.map((of, i) => `fn depthOf${'AB'[i]}(depth: Depth) -> u32 { return depth * ${of.stride(last)}; }`),
+    ];
+  const [a, b] = operands;
   const counted = dims.slice(1).reverse();
   const members = ['a', 'b', ...counted.map((d) => `at${d}`)].map((name) => `  ${name}: u32,`);
-  const last = dims.at(-1)!;
-  const lines = ['var step = before;', `step.a += ${a.stride(last)};`, `step.b += ${b.stride(last)};`];
+  const lines = ['var step = depth;', `step.a += ${a.stride(last)};`, `step.b += ${b.stride(last)};`];
   for (const d of counted) {
     // Back to the start of this dim, and a step along the one before it.
     const turn = (i: number, name: string): string =>
@@ -54,7 +61,12 @@ function depthFunctions(module: Module, dims: readonly number[]): string {
     lines.push(`step.at${d}++;`, `if (step.at${d} < ${size(module, d)}) { return step; }`);
     lines.push(`step.at${d} = 0u;`, `step.a += ${turn(0, 'a')};`, `step.b += ${turn(1, 'b')};`);
   }
-  return `struct Depth {\n${members.join('\n')}\n}\n${block('fn next(before: Depth) -> Depth', [...lines, 'return step;'])}`;
+  return [
+    `struct Depth {\n${members.join('\n')}\n}`,
+    block('fn next(depth: Depth) -> Depth', [...lines, 'return step;']),
+    'fn depthOfA(depth: Depth) -> u32 { return depth.a; }',
+    'fn depthOfB(depth: Depth) -> u32 { return depth.b; }',
+  ];
 }
 
 /** The shader of a product around one of the matmul skeletons. */
@@ -118,7 +130,7 @@ export function matmulShader(kernel: MatmulKernel, skeleton: string, { rows, fou
     load('loadA', 0),
     load('loadB', 1),
     ...(skeleton.includes('rowOf(')
-      ? [offset('rowOf', 0, dims.m, 'u32'), depthFunctions(module, dims.k)]
+      ? [offset('rowOf', 0, dims.m, 'u32'), ...depthFunctions(module, dims.k)]
       : [
           offset('rowsOf', 0, dims.m, 'vec4u'),
           offset('depthOfA', 0, dims.k, 'u32'),
