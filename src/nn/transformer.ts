@@ -1,11 +1,13 @@
-import { ShapeError, UnsupportedError } from '../core/errors.ts';
+import { DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { add, gelu, relu } from '../ops/elementwise.ts';
+import { checkWhole } from '../ops/movement.ts';
 import { checkFlag, checkOptions, compose, describe } from '../ops/record.ts';
 import type { Device } from '../tensor/device.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { MultiheadAttention } from './attention.ts';
 import { ModuleList } from './containers.ts';
 import { Dropout } from './dropout.ts';
+import { checkProbability } from './functional.ts';
 import { Linear } from './layers.ts';
 import { type AnyModule, Module } from './module.ts';
 import { LayerNorm } from './normalization.ts';
@@ -90,7 +92,11 @@ function settingOf(op: string, options: TransformerLayerOptions): Setting {
   checkOptions(op, options, NAMES);
   const { dimFeedforward = 2048, dropout = 0.1, activation = 'relu', layerNormEps: eps = 1e-5, device } = options;
   const { batchFirst = false, normFirst = false, bias = true } = options;
+  // All is checked before the first parameter is made.
   for (const [name, flag] of Object.entries({ batchFirst, normFirst, bias })) checkFlag(op, name, flag);
+  checkWhole(op, 'dimFeedforward', dimFeedforward, 1);
+  checkProbability(op, dropout);
+  if (typeof eps !== 'number') throw new DTypeError(`${op}: layerNormEps is ${describe(eps)}, but it must be a number`);
   if (activation !== 'relu' && activation !== 'gelu' && typeof activation !== 'function')
     throw new UnsupportedError(`${op}: activation is ${describe(activation)}; use 'relu', 'gelu' or a function`);
   return {
@@ -256,20 +262,24 @@ export class TransformerDecoderLayer extends Module<
 }
 
 /** The second module with the elements of the first. */
-function copied<M extends Module<never, unknown>>(from: M, to: M): M {
+function copied<M extends AnyModule>(from: M, to: M): M {
   to.loadStateDict(from.stateDict());
-  return to.train(from.training);
+  to.train(from.training);
+  return to;
 }
 
 /** Layers of a stack: the given one, and copies of it. */
-function layersOf<M extends AnyModule>(
+function layersOf<M extends AnyModule & { copy(): M }>(
   op: string,
   kind: new (...args: never[]) => M,
-  layer: M & { copy(): M },
+  layer: M,
   numLayers: number,
+  norm: unknown,
 ): ModuleList<M> {
+  if (norm !== undefined && norm !== null && !(norm instanceof Module))
+    throw new UnsupportedError(`${op}: norm is ${describe(norm)}, but it must be a module, such as a LayerNorm`);
   if (!(layer instanceof kind))
-    throw new UnsupportedError(`${op}: the layer is ${describe(layer)}, but it must be a ${kind.name}`);
+    throw new UnsupportedError(`${op}: the layer is ${describe(layer)}, but it must be made by ${op}Layer`);
   if (!Number.isInteger(numLayers) || numLayers < 1)
     throw new ShapeError(`${op}: ${describe(numLayers)} layers; there is a whole number of them, at least 1`);
   return new ModuleList<M>([layer, ...Array.from({ length: numLayers - 1 }, () => layer.copy())]);
@@ -303,7 +313,7 @@ export class TransformerEncoder extends Module<
   constructor(encoderLayer: TransformerEncoderLayer, numLayers: number, options: TransformerOptions = {}) {
     super();
     checkOptions('TransformerEncoder', options, ['norm']);
-    this.layers = layersOf('TransformerEncoder', TransformerEncoderLayer, encoderLayer, numLayers);
+    this.layers = layersOf('TransformerEncoder', TransformerEncoderLayer, encoderLayer, numLayers, options.norm);
     this.norm = options.norm ?? null;
   }
 
@@ -334,7 +344,7 @@ export class TransformerDecoder extends Module<
   constructor(decoderLayer: TransformerDecoderLayer, numLayers: number, options: TransformerOptions = {}) {
     super();
     checkOptions('TransformerDecoder', options, ['norm']);
-    this.layers = layersOf('TransformerDecoder', TransformerDecoderLayer, decoderLayer, numLayers);
+    this.layers = layersOf('TransformerDecoder', TransformerDecoderLayer, decoderLayer, numLayers, options.norm);
     this.norm = options.norm ?? null;
   }
 

@@ -342,8 +342,8 @@ describe.skipIf(!hasWebGPU)('the WebGPU backend', () => {
     'every matmul variant agrees where m, n and k are several dims: %s',
     async (_, space, rows, columns, inner, aStrides, bStrides) => {
       const reach = (strides: readonly number[]): number =>
-        1 + strides.reduce((sum, x, d) => sum + Math.abs(x) * (space[d]! - 1), 0);
-      const back = -aStrides.reduce((sum, x, d) => sum + Math.min(0, x) * (space[d]! - 1), 0);
+        1 + strides.reduce<number>((sum, x, d) => sum + Math.abs(x) * (space[d]! - 1), 0);
+      const back = -aStrides.reduce<number>((sum, x, d) => sum + Math.min(0, x) * (space[d]! - 1), 0);
       const a = Float32Array.from({ length: reach(aStrides) }, (_, i) => ((i * 7) % 11) - 5);
       const b = Float32Array.from({ length: reach(bStrides) }, (_, i) => ((i * 5) % 7) - 3);
       const kernel = contraction(space, rows, columns, inner, {
