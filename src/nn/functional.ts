@@ -9,6 +9,14 @@ import { checkOptions, compose, describe } from '../ops/record.ts';
 import { reshape } from '../ops/structure.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
+export {
+  binaryCrossEntropy,
+  binaryCrossEntropyWithLogits,
+  crossEntropy,
+  klDiv,
+  multiMarginLoss,
+  nllLoss,
+} from '../ops/classification.ts';
 export { type ConvOptions, conv2d } from '../ops/conv.ts';
 export {
   celu,
@@ -29,9 +37,15 @@ export {
   softsign,
   tanh,
 } from '../ops/elementwise.ts';
-export { binaryCrossEntropyWithLogits, crossEntropy, mseLoss } from '../ops/losses.ts';
+export { gaussianNllLoss, huberLoss, l1Loss, mseLoss, poissonNllLoss, smoothL1Loss } from '../ops/losses.ts';
 export { linear } from '../ops/matmul.ts';
 export { type LayerNormOptions, layerNorm } from '../ops/normalization.ts';
+export {
+  cosineEmbeddingLoss,
+  hingeEmbeddingLoss,
+  marginRankingLoss,
+  tripletMarginLoss,
+} from '../ops/ranking.ts';
 export { logSoftmax, softmax } from '../ops/reductions.ts';
 export { flatten } from '../ops/structure.ts';
 export { pad } from '../ops/windows.ts';

@@ -12,7 +12,25 @@ export {
   Softmax,
   Tanh,
 } from './layers.ts';
-export { BCEWithLogitsLoss, CrossEntropyLoss, MSELoss } from './losses.ts';
+export {
+  BCELoss,
+  BCEWithLogitsLoss,
+  CosineEmbeddingLoss,
+  CrossEntropyLoss,
+  GaussianNLLLoss,
+  HingeEmbeddingLoss,
+  HuberLoss,
+  KLDivLoss,
+  L1Loss,
+  LossModule,
+  MarginRankingLoss,
+  MSELoss,
+  MultiMarginLoss,
+  NLLLoss,
+  PoissonNLLLoss,
+  SmoothL1Loss,
+  TripletMarginLoss,
+} from './losses.ts';
 export type { Loss, LossFunction, MetricFunction, MetricName } from './metrics.ts';
 export {
   type AnyModule,

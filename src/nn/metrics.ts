@@ -1,7 +1,8 @@
 import { ShapeError, UnsupportedError } from '../core/errors.ts';
 import { sameShape, showShape } from '../core/shape.ts';
+import { binaryCrossEntropy, binaryCrossEntropyWithLogits } from '../ops/classification.ts';
 import { abs, cast, eq, gt, sub } from '../ops/elementwise.ts';
-import { binaryCrossEntropyWithLogits, mseLoss } from '../ops/losses.ts';
+import { mseLoss } from '../ops/losses.ts';
 import { compose, describe } from '../ops/record.ts';
 import { argmax, mean } from '../ops/reductions.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -35,7 +36,8 @@ function accuracy(prediction: Tensor, target: Tensor, loss: Loss): Tensor {
       );
     const known = 'functional' in loss ? loss.functional : loss;
     const logits = known === binaryCrossEntropyWithLogits;
-    if (logits || known === mseLoss) return share(eq(gt(prediction, logits ? 0 : 0.5), gt(target, 0.5)));
+    if (logits || known === mseLoss || known === binaryCrossEntropy)
+      return share(eq(gt(prediction, logits ? 0 : 0.5), gt(target, 0.5)));
     if (prediction.ndim > 1 && (prediction.shape[1] ?? 0) > 1)
       return share(eq(argmax(prediction, { dim: 1 }), argmax(target, { dim: 1 })));
     throw new UnsupportedError(

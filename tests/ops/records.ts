@@ -4,17 +4,20 @@ import { isFloating } from '../../src/core/dtype.ts';
 import { type Shape, sizeOf } from '../../src/core/shape.ts';
 import * as tl from '../../src/index.ts';
 import * as assign from '../../src/ops/assign.ts';
+import * as classification from '../../src/ops/classification.ts';
 import * as conv from '../../src/ops/conv.ts';
 import * as einsum from '../../src/ops/einsum.ts';
 import * as gather from '../../src/ops/gather.ts';
 import * as indexing from '../../src/ops/indexing.ts';
 import * as joins from '../../src/ops/joins.ts';
 import * as linalg from '../../src/ops/linalg.ts';
+import * as losses from '../../src/ops/losses.ts';
 import * as masks from '../../src/ops/masks.ts';
 import * as matmul from '../../src/ops/matmul.ts';
 import * as movement from '../../src/ops/movement.ts';
 import * as normalization from '../../src/ops/normalization.ts';
 import * as norms from '../../src/ops/norms.ts';
+import * as ranking from '../../src/ops/ranking.ts';
 import * as reductions from '../../src/ops/reductions.ts';
 import type { Drawn, OpSamples, Sample, Samples } from '../../src/ops/samples.ts';
 import * as scans from '../../src/ops/scans.ts';
@@ -26,17 +29,20 @@ import { type Result, random, weightsFor } from './harness.ts';
 /** The files of ops with a table of samples. `records.node.test.ts` finds one that is missing. */
 export const files: Readonly<Record<string, { readonly samples: () => Samples }>> = {
   assign,
+  classification,
   conv,
   einsum,
   gather,
   indexing,
   joins,
+  losses,
   masks,
   norms,
   linalg,
   matmul,
   movement,
   normalization,
+  ranking,
   reductions,
   scans,
   sorting,
