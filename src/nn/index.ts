@@ -1,3 +1,4 @@
+export * as amp from './amp.ts';
 export * as functional from './functional.ts';
 export * as init from './init.ts';
 export {
@@ -52,3 +53,4 @@ export {
   type TrainingRun,
   type Verbosity,
 } from './training.ts';
+export * as utils from './utils.ts';

@@ -3,6 +3,7 @@ import autograd from '../fixtures/conformance/autograd.json' with { type: 'json'
 import binary from '../fixtures/conformance/binary.json' with { type: 'json' };
 import linalg from '../fixtures/conformance/linalg.json' with { type: 'json' };
 import losses from '../fixtures/conformance/losses.json' with { type: 'json' };
+import optim from '../fixtures/conformance/optim.json' with { type: 'json' };
 import reductions from '../fixtures/conformance/reductions.json' with { type: 'json' };
 import shape from '../fixtures/conformance/shape.json' with { type: 'json' };
 import unary from '../fixtures/conformance/unary.json' with { type: 'json' };
@@ -10,7 +11,7 @@ import { devices } from '../setup/devices.ts';
 import { type Device, tl } from './api.ts';
 import { type Case, runBeside } from './runner.ts';
 
-const groups = { unary, binary, reductions, shape, linalg, losses, autograd } as unknown as Readonly<
+const groups = { unary, binary, reductions, shape, linalg, losses, optim, autograd } as unknown as Readonly<
   Record<string, readonly Case[]>
 >;
 
