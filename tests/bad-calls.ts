@@ -1173,7 +1173,7 @@ export const BAD_CALLS: readonly BadCall[] = [
   {
     run: () => js.crossEntropy(js.ones([2, 3], i32), js.zeros([2], i32)),
     error: tl.DTypeError,
-    says: /^logsumexp: needs a floating tensor, got int32/,
+    says: /^crossEntropy: needs a floating tensor, got int32/,
   },
   {
     run: () => js.crossEntropy(x(), js.zeros([2], i32), { labelSmoothing: 2 }),

@@ -1,6 +1,7 @@
 import { checkFunction } from '../core/check.ts';
 import { DisposedError, UnsupportedError } from '../core/errors.ts';
 import { replaying } from '../core/random.ts';
+import { autocasting, withAutocast } from '../ops/autocast.ts';
 import type { Device } from '../tensor/device.ts';
 import { internal } from '../tensor/scope.ts';
 import { gradEnabled, type Recomputation, recordTape, type Saved, type TapeNode, withGrad } from '../tensor/tape.ts';
@@ -116,7 +117,8 @@ export function checkpoint<Args extends readonly unknown[], Out>(
   checkFunction('checkpoint', fn);
   for (const x of inputs) if (x instanceof Tensor) x.alive('checkpoint');
   if (!gradEnabled()) return fn(...inputs);
-  const run = new Run(fn, inputs, replaying());
+  const [replay, cast] = [replaying(), autocasting()];
+  const run = new Run(fn, inputs, (again) => withAutocast(cast, () => replay(again)));
   try {
     return internal('checkpoint', () => {
       const { result, nodes } = recordTape(false, () => fn(...inputs));

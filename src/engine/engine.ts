@@ -21,7 +21,7 @@ interface Assignment {
 }
 
 /** What the device finds out of range or undefined while it computes, and what the next await throws. */
-export type Failure = 'index' | 'singular' | 'indefinite' | 'probabilities';
+export type Failure = 'index' | 'singular' | 'indefinite' | 'probabilities' | 'infinite';
 
 const FAILURES: Readonly<Record<Failure, (op: string) => TensorloomError>> = {
   index: (op) =>
@@ -40,6 +40,11 @@ const FAILURES: Readonly<Record<Failure, (op: string) => TensorloomError>> = {
   probabilities: (op) =>
     new NumericsError(
       `${op}: weights are negative or not finite, or fewer of them are above 0 than there are draws; each draw needs a category that it can take`,
+    ),
+  infinite: (op) =>
+    new NumericsError(
+      `${op}: the norm is NaN or infinite, because gradients are; lower the learning rate, or find the first such number with ` +
+        'debug({ checkNumerics: true })',
     ),
 };
 

@@ -21,6 +21,14 @@ export {
   scaledDotProductAttention,
 } from '../ops/attention.ts';
 export {
+  binaryCrossEntropy,
+  binaryCrossEntropyWithLogits,
+  crossEntropy,
+  klDiv,
+  multiMarginLoss,
+  nllLoss,
+} from '../ops/classification.ts';
+export {
   type ConvOptions,
   type ConvTransposeOptions,
   conv1d,
@@ -50,7 +58,7 @@ export {
   tanh,
 } from '../ops/elementwise.ts';
 export { type EmbeddingOptions, embedding } from '../ops/embedding.ts';
-export { binaryCrossEntropyWithLogits, crossEntropy, mseLoss } from '../ops/losses.ts';
+export { gaussianNllLoss, huberLoss, l1Loss, mseLoss, poissonNllLoss, smoothL1Loss } from '../ops/losses.ts';
 export { bilinear, linear } from '../ops/matmul.ts';
 export {
   type AffineOptions,
@@ -85,6 +93,12 @@ export {
   type PooledWithIndices,
   type PoolOptions,
 } from '../ops/pooling.ts';
+export {
+  cosineEmbeddingLoss,
+  hingeEmbeddingLoss,
+  marginRankingLoss,
+  tripletMarginLoss,
+} from '../ops/ranking.ts';
 export { logSoftmax, softmax } from '../ops/reductions.ts';
 export {
   col2im as fold,

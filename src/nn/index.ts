@@ -24,6 +24,7 @@ export {
   Softsign,
   Tanh,
 } from './activation.ts';
+export * as amp from './amp.ts';
 export { MultiheadAttention, type MultiheadAttentionOptions } from './attention.ts';
 export type { Batches, Samples } from './batches.ts';
 export type { Callback, TrainingRun } from './callbacks/callback.ts';
@@ -57,7 +58,25 @@ export * as functional from './functional.ts';
 export { History, type HistoryJSON } from './history.ts';
 export * as init from './init.ts';
 export { Bilinear, Identity, Linear, type LinearOptions } from './layers.ts';
-export { BCEWithLogitsLoss, CrossEntropyLoss, MSELoss } from './losses.ts';
+export {
+  BCELoss,
+  BCEWithLogitsLoss,
+  CosineEmbeddingLoss,
+  CrossEntropyLoss,
+  GaussianNLLLoss,
+  HingeEmbeddingLoss,
+  HuberLoss,
+  KLDivLoss,
+  L1Loss,
+  LossModule,
+  MarginRankingLoss,
+  MSELoss,
+  MultiMarginLoss,
+  NLLLoss,
+  PoissonNLLLoss,
+  SmoothL1Loss,
+  TripletMarginLoss,
+} from './losses.ts';
 export * as metrics from './metrics/index.ts';
 export type { Loss, LossFunction, MetricFunction, MetricLike, MetricName } from './metrics/named.ts';
 export {
@@ -129,4 +148,5 @@ export {
   type TransformerLayerOptions,
   type TransformerOptions,
 } from './transformer.ts';
+export * as utils from './utils.ts';
 export type { ClassWeight } from './weights.ts';

@@ -209,6 +209,7 @@ export const fmod: Binary = elementwise('fmod', {
 
 const power: Binary = elementwise('pow', {
   type: powerType,
+  precise: true,
   lower: (x, y) => (x.dtype === 'float32' ? s.pow(x, y) : integerPower(x, y)),
   gradient: powerGradient,
   saves: 'inputs',
@@ -227,6 +228,7 @@ function fixedPower(n: number): Unary {
   if (known) return known;
   const made: Unary = elementwise('pow', {
     type: (op, [x]) => powerType(op, [x as Tensor, n]),
+    precise: true,
     lower: (x) => (n < 0 ? s.div(1, repeatedProduct(x, -n)) : repeatedProduct(x, n)),
     gradient: n === 1 ? (g) => [g] : fromInput((g, x) => mul(g, mul(pow(x, n - 1), n))),
     saves: n === 1 ? 'nothing' : 'inputs',
@@ -261,6 +263,7 @@ export const pow: ((x: Operand, y: Operand) => Tensor) & Wrapping = wrapping(
 /** The square of each element; bools give int32 (`torch.square`). */
 export const square: Unary = elementwise('square', {
   type: (op, [x]) => promoting(op, [x as Tensor, 2]),
+  precise: true,
   lower: (x) => s.mul(x, x),
   gradient: fromInput((g, x) => mul(g, mul(x, 2))),
   saves: 'inputs',
@@ -270,6 +273,7 @@ export const square: Unary = elementwise('square', {
 /** One divided by each element, as float32 (`torch.reciprocal`). */
 export const reciprocal: Unary = elementwise('reciprocal', {
   type: floating,
+  precise: true,
   lower: (x) => s.div(1, x),
   gradient: fromOutput((g, y) => neg(mul(g, square(y)))),
   saves: 'output',
@@ -440,6 +444,7 @@ export const round: Unary = elementwise('round', {
 /** e to the power of each element, as float32 (`torch.exp`). */
 export const exp: Unary = elementwise('exp', {
   type: floating,
+  precise: true,
   lower: s.exp,
   gradient: fromOutput((g, y) => mul(g, y)),
   saves: 'output',
@@ -448,6 +453,7 @@ export const exp: Unary = elementwise('exp', {
 /** exp(x) - 1, accurate near 0, as float32 (`torch.expm1`). */
 export const expm1: Unary = elementwise('expm1', {
   type: floating,
+  precise: true,
   lower: s.expm1,
   gradient: fromOutput((g, y) => mul(g, add(y, 1))),
   saves: 'output',
@@ -456,6 +462,7 @@ export const expm1: Unary = elementwise('expm1', {
 /** The natural logarithm, as float32; NaN below 0 (`torch.log`). */
 export const log: Unary = elementwise('log', {
   type: floating,
+  precise: true,
   lower: s.log,
   gradient: fromInput((g, x) => div(g, x)),
   saves: 'inputs',
@@ -464,6 +471,7 @@ export const log: Unary = elementwise('log', {
 /** log(1 + x), accurate near 0, as float32 (`torch.log1p`). */
 export const log1p: Unary = elementwise('log1p', {
   type: floating,
+  precise: true,
   lower: s.log1p,
   gradient: fromInput((g, x) => div(g, add(x, 1))),
   saves: 'inputs',
@@ -472,6 +480,7 @@ export const log1p: Unary = elementwise('log1p', {
 /** The logarithm to base 2, as float32 (`torch.log2`). */
 export const log2: Unary = elementwise('log2', {
   type: floating,
+  precise: true,
   lower: s.log2,
   gradient: fromInput((g, x) => div(g, mul(x, LN2))),
   saves: 'inputs',
@@ -480,6 +489,7 @@ export const log2: Unary = elementwise('log2', {
 /** The logarithm to base 10, as float32 (`torch.log10`). */
 export const log10: Unary = elementwise('log10', {
   type: floating,
+  precise: true,
   lower: (x) => s.mul(s.log2(x), LN2 / LN10),
   gradient: fromInput((g, x) => div(g, mul(x, LN10))),
   saves: 'inputs',
@@ -496,6 +506,7 @@ export const sqrt: Unary = elementwise('sqrt', {
 /** One over the square root, as float32 (`torch.rsqrt`). */
 export const rsqrt: Unary = elementwise('rsqrt', {
   type: floating,
+  precise: true,
   lower: (x) => s.div(1, s.sqrt(x)),
   gradient: fromOutput((g, y) => mul(g, mul(pow(y, 3), -0.5))),
   saves: 'output',
@@ -531,6 +542,7 @@ export const cos: Unary = elementwise('cos', {
 /** The tangent of radians, as float32; less accurate beyond ±1e4 (`torch.tan`). */
 export const tan: Unary = elementwise('tan', {
   type: floating,
+  precise: true,
   lower: s.tan,
   gradient: fromOutput((g, y) => mul(g, add(square(y), 1))),
   saves: 'output',
@@ -539,6 +551,7 @@ export const tan: Unary = elementwise('tan', {
 /** The angle of a sine, in radians, as float32; NaN outside -1 to 1 (`torch.asin`). */
 export const asin: Unary = elementwise('asin', {
   type: floating,
+  precise: true,
   lower: s.asin,
   gradient: fromInput((g, x) => mul(g, rsqrt(mul(sub(1, x), add(x, 1))))),
   saves: 'inputs',
@@ -547,6 +560,7 @@ export const asin: Unary = elementwise('asin', {
 /** The angle of a cosine, in radians, as float32; NaN outside -1 to 1 (`torch.acos`). */
 export const acos: Unary = elementwise('acos', {
   type: floating,
+  precise: true,
   lower: s.acos,
   gradient: fromInput((g, x) => neg(mul(g, rsqrt(mul(sub(1, x), add(x, 1)))))),
   saves: 'inputs',
@@ -578,6 +592,7 @@ export const atan2: Binary = elementwise('atan2', {
 /** The hyperbolic sine, as float32 (`torch.sinh`). */
 export const sinh: Unary = elementwise('sinh', {
   type: floating,
+  precise: true,
   lower: s.sinh,
   gradient: fromInput((g, x) => mul(g, cosh(x))),
   saves: 'inputs',
@@ -586,6 +601,7 @@ export const sinh: Unary = elementwise('sinh', {
 /** The hyperbolic cosine, as float32 (`torch.cosh`). */
 export const cosh: Unary = elementwise('cosh', {
   type: floating,
+  precise: true,
   lower: s.cosh,
   gradient: fromInput((g, x) => mul(g, sinh(x))),
   saves: 'inputs',
@@ -770,6 +786,7 @@ export const mish: Unary = elementwise('mish', {
 
 const softRamp: Parametric = elementwise('softplus', {
   type: floating,
+  precise: true,
   lower: (x, beta, threshold) => {
     const z = s.mul(x, beta);
     return s.select(s.lt(threshold, z), x, s.div(smoothRamp(z), beta));

@@ -1,5 +1,19 @@
 // The ops as free functions: what `tensorloom/functional` exports, and the main entry as well.
 export {
+  type BinaryCrossEntropyOptions,
+  type BinaryCrossEntropyWithLogitsOptions,
+  binaryCrossEntropy,
+  binaryCrossEntropyWithLogits,
+  type CrossEntropyOptions,
+  crossEntropy,
+  type KlDivOptions,
+  klDiv,
+  type LabelOptions,
+  type MultiMarginLossOptions,
+  multiMarginLoss,
+  nllLoss,
+} from './classification.ts';
+export {
   arange,
   empty,
   eye,
@@ -27,7 +41,20 @@ export * from './functions.ts';
 export type { IndexItem, IndexRange } from './indexing.ts';
 export { cat, stack } from './joins.ts';
 export type { Eigen, QR, RankOptions, SolveTriangularOptions, SVD } from './linalg.ts';
-export * from './losses.ts';
+export {
+  type GaussianNllLossOptions,
+  gaussianNllLoss,
+  type HuberLossOptions,
+  huberLoss,
+  type LossOptions,
+  type LossReduction,
+  l1Loss,
+  mseLoss,
+  type PoissonNllLossOptions,
+  poissonNllLoss,
+  type SmoothL1LossOptions,
+  smoothL1Loss,
+} from './losses.ts';
 export type { UniqueOptions, UniqueValues } from './masks.ts';
 export * from './methods.ts';
 export { type MeshgridOptions, meshgrid, type RepeatInterleaveOptions } from './movement.ts';
@@ -42,6 +69,14 @@ export * from './overloads.ts';
 export { setPrintOptions } from './print.ts';
 export type { IndexAddOptions, IndexPutOptions } from './puts.ts';
 export { bernoulli } from './random.ts';
+export {
+  cosineEmbeddingLoss,
+  hingeEmbeddingLoss,
+  type MarginOptions,
+  marginRankingLoss,
+  type TripletMarginLossOptions,
+  tripletMarginLoss,
+} from './ranking.ts';
 export {
   type ArgOptions,
   type DimOptions,

@@ -9,7 +9,7 @@ import { eye } from './creation.ts';
 import { abs, add, cast, div, eq, gt, log, mul, neg, sign, sin, sub } from './elementwise.ts';
 import { where } from './functions.ts';
 import { cat } from './joins.ts';
-import { matmul } from './matmul.ts';
+import { multiply as matmul } from './matmul.ts';
 import { tril, triu } from './movement.ts';
 import { checkOptions, compose, currentOp, describe, deviceOf, produce, taped } from './record.ts';
 import { amax } from './reductions.ts';

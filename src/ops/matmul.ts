@@ -4,6 +4,7 @@ import { broadcastShapes, sameShape, showShape, sizeOf } from '../core/shape.ts'
 import { template } from '../engine/node.ts';
 import { result } from '../ir/expr.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { autocasting } from './autocast.ts';
 import { add, cast, mul } from './elementwise.ts';
 import { numberOptions } from './options.ts';
 import { compose, deviceOf, produce, readingBy, taped } from './record.ts';
@@ -48,11 +49,17 @@ const mismatch = (op: string, a: Tensor, b: Tensor, rule: string): ShapeError =>
  * ```
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
-  return multiply(a, b);
+  if (!autocasting()) return multiply(a, b);
+  deviceOf('matmul', [a, b]);
+  return compose('matmul', () => multiply(narrowed(a), narrowed(b)));
 }
 
-/** The same; a product of float16 is not rounded where float32 is asked for. */
-function multiply(a: Tensor, b: Tensor, asked?: 'float32'): Tensor {
+/** float16 in place of float32, where autocast is on and the device has it. */
+const narrowed = (x: Tensor): Tensor =>
+  x.dtype === 'float32' && autocasting() && x.device.backend.halves ? cast(x, 'float16') : x;
+
+/** @internal `matmul` without autocast; a product of float16 is not rounded where float32 is asked for. */
+export function multiply(a: Tensor, b: Tensor, asked?: 'float32'): Tensor {
   deviceOf('matmul', [a, b]);
   if (a.ndim === 0 || b.ndim === 0) throw mismatch('matmul', a, b, 'both need at least one dim; use mul for scalars');
   const k = a.shape[a.ndim - 1]!;
@@ -114,7 +121,10 @@ export function addmm(
 ): Tensor {
   deviceOf('addmm', [input, a, b]);
   const { beta, alpha } = numberOptions('addmm', options, { beta: 1, alpha: 1 });
-  return compose('addmm', () => plus(beta === 1 ? input : mul(input, beta), a, b, alpha));
+  return compose('addmm', () => {
+    const bias = narrowed(input);
+    return plus(beta === 1 ? bias : mul(bias, beta), narrowed(a), narrowed(b), alpha);
+  });
 }
 
 /** A bias and a product, times a factor: together rounded once. */
@@ -131,7 +141,7 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor | null): Tensor 
   deviceOf('linear', given);
   return compose('linear', () => {
     const matrix = weight.ndim === 1 ? weight : transpose(weight, 0, 1);
-    return bias ? plus(bias, x, matrix) : matmul(x, matrix);
+    return bias ? plus(narrowed(bias), narrowed(x), narrowed(matrix)) : matmul(x, matrix);
   });
 }
 

@@ -27,6 +27,7 @@ import {
   TapeNode,
 } from '../tensor/tape.ts';
 import { fromNode, Tensor } from '../tensor/tensor.ts';
+import { autocasting } from './autocast.ts';
 
 /** What an op takes where PyTorch takes a tensor or a number. */
 export type Operand = Tensor | number;
@@ -248,6 +249,8 @@ export interface Elementwise extends Partial<Gradient> {
   readonly lower: (...operands: Expr[]) => Expr;
   readonly gradient: GradientRule | null;
   readonly saves?: Saves;
+  /** Under autocast the result is float32 where it would be float16, which holds too little of it. */
+  readonly precise?: boolean;
   /** Where the generated tests draw from: one range for all operands, or one for each. */
   readonly sample: readonly [number, number] | readonly (readonly [number, number])[];
   /** Values at which the gradient is a convention, kept out of the generated gradient tests. */
@@ -293,7 +296,9 @@ export function elementwise<F extends Recorded>(op: string, record: Elementwise)
     // A missing operand is as good as undefined, and refused as such.
     while (operands.length < record.lower.length) operands.push(undefined as unknown as Operand);
     const device = deviceOfOperands(op, operands);
-    const { template: t, dtype } = structure(record.type(op, operands), operands);
+    const type = record.type(op, operands);
+    const wider = type === 'float16' && record.precise && autocasting();
+    const { template: t, dtype } = structure(wider ? 'float32' : type, operands);
     let shape: Shape = [];
     for (const x of operands) if (typeof x !== 'number') shape = broadcastShapes(op, shape, x.shape);
     const inputs: NodeInput[] = [];

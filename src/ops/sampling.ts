@@ -1,17 +1,16 @@
 import { isFloating } from '../core/dtype.ts';
 import { DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { type Shape, showShape } from '../core/shape.ts';
-import { template } from '../engine/node.ts';
-import { select as choose, constant, index, load, loadAt } from '../ir/expr.ts';
 import { withGrad } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { rand, setup, type TensorOptions, zerosLike } from './creation.ts';
 import { add, cast, div, ge, gt, isfinite, log, logicalAnd, maximum, mul, neg } from './elementwise.ts';
 import { where } from './functions.ts';
 import { gather } from './gather.ts';
+import { guarded } from './guard.ts';
 import { all } from './masks.ts';
 import { randomBits } from './random.ts';
-import { checkOptions, compose, currentOp, describe, deviceOf, produce, reading, readingAt } from './record.ts';
+import { checkOptions, compose, describe, deviceOf } from './record.ts';
 import { argmax } from './reductions.ts';
 import { argsort, topk } from './sorting.ts';
 import { expand, reshape, unsqueeze } from './structure.ts';
@@ -40,19 +39,6 @@ export function randperm(n: number, options: TensorOptions = {}): Tensor {
 export interface MultinomialOptions {
   /** Whether a category may be drawn again; false by default. */
   readonly replacement?: boolean | undefined;
-}
-
-/** The places, checked on the device: where a draw is not sound it reads out of range, which ends in the op's error. */
-function sound(places: Tensor, ok: Tensor): Tensor {
-  const device = deviceOf('multinomial', [places]);
-  const at = [...places.shape.keys()].map(index);
-  const outside = choose(load(1, 'bool'), at[0]!, constant(-1, 'int32'));
-  return produce(device, 'multinomial', 'int32', places.shape, {
-    template: template('map', loadAt(0, 'int32', [outside, ...at.slice(1)]), ['int32']),
-    space: places.shape,
-    inputs: [readingAt(places, 0), reading(ok, places.shape)],
-    scalars: [device.engine.checkCode(currentOp('multinomial'), 'probabilities')],
-  });
 }
 
 /**
@@ -101,7 +87,8 @@ export function multinomial(weights: Tensor, count: number, options: Multinomial
         : ((top) => [top.indices, top.values] as const)(topk(keys, count, { dim: 2 }));
       const flat = [rows.shape[0]!, count];
       const fit = all(logicalAnd(ge(rows, 0), isfinite(rows)), { dim: 1, keepDim: true });
-      const out = sound(reshape(places, flat), logicalAnd(fit, gt(reshape(drawn, flat), 0)));
+      const enough = logicalAnd(fit, gt(reshape(drawn, flat), 0));
+      const out = guarded('multinomial', reshape(places, flat), enough, 'probabilities');
       return ndim === 1 ? reshape(out, [count]) : out;
     }),
   );

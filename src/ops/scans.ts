@@ -22,6 +22,7 @@ import {
   reduceDims,
   reshape,
   slice,
+  sumsWide,
   withDims,
 } from './structure.ts';
 import { pad } from './windows.ts';
@@ -168,6 +169,7 @@ export function cummin(x: Tensor, dim: number): ValuesIndices {
 export function prod(x: Tensor, options: ReduceOptions = {}): Tensor {
   checkOptions('prod', options, ['dim'], ['keepDim']);
   deviceOf('prod', [x]);
+  if (sumsWide(x)) return compose('prod', () => prod(cast(x, 'float32'), options));
   const dims = normalizeDims('prod', options.dim, x.ndim);
   const from = x.shape;
   const source = counted('prod', x);

@@ -16,6 +16,7 @@ import {
 import { template } from '../engine/node.ts';
 import { select as choose, div, type Expr, eq, index, load, loadAt, mul, sub, uniform, wide } from '../ir/expr.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { autocasting } from './autocast.ts';
 import { cast } from './elementwise.ts';
 import {
   checkOptions,
@@ -365,16 +366,19 @@ export function unslice(g: Tensor, dim: number, n: number, start: number, step: 
 }
 
 /**
- * @internal Computes in float32 from tensors of which the floats are float16, and rounds the result once: for composed ops whose
- * parts would lose too much. Other tensors go in as they are.
+ * @internal Computes with float32 in place of float16, and rounds the result once where all floats are float16 and no autocast is on: for
+ * composed ops whose parts would lose too much. Other tensors go in as they are.
  */
 export function inFloat32(op: string, inputs: readonly Tensor[], fn: (...inputs: Tensor[]) => Tensor): Tensor {
-  if (!inputs.some((x) => x.dtype === 'float16') || inputs.some((x) => x.dtype === 'float32')) return fn(...inputs);
+  if (!inputs.some((x) => x.dtype === 'float16')) return fn(...inputs);
   return compose(op, () => {
-    const raised = inputs.map((x) => (x.dtype === 'float16' ? cast(x, 'float32') : x));
-    return cast(fn(...raised), 'float16');
+    const out = fn(...inputs.map((x) => (x.dtype === 'float16' ? cast(x, 'float32') : x)));
+    return autocasting() || inputs.some((x) => x.dtype === 'float32') ? out : cast(out, 'float16');
   });
 }
+
+/** @internal Whether autocast wants a sum or product of the elements in float32. */
+export const sumsWide = (x: Tensor): boolean => x.dtype === 'float16' && autocasting();
 
 /** What a reduction reads: the dims it keeps, then those it reduces. */
 function rows(x: Tensor, dims: readonly number[]): { space: Shape; strides: number[]; kept: Shape } {
@@ -433,6 +437,7 @@ export const counted = (op: string, x: Tensor): Tensor =>
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
   checkOptions('sum', options, ['dim'], ['keepDim']);
   checkTensor('sum', x);
+  if (sumsWide(x)) return compose('sum', () => sum(cast(x, 'float32'), options));
   const dims = normalizeDims('sum', options.dim, x.ndim);
   const source = counted('sum', x);
   const out = reduceDims('sum', 'sum', source, dims);

@@ -1,18 +1,21 @@
-import { UnsupportedError } from '../core/errors.ts';
 import { add, div, maximum, mul, sqrt, square, sub } from '../ops/elementwise.ts';
-import { describe } from '../ops/record.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import {
   atLeastZero,
-  belowOne,
+  averaged,
+  checkBetas,
+  decayed,
   Optimizer,
   type OptimizerOptions,
   type Params,
+  penalized,
   type Settings,
   type Update,
   type Updated,
 } from './optimizer.ts';
+import { complement, over, root } from './scalars.ts';
 
-/** Options of `Adam`. */
+/** Options of `Adam` and `AdamW`. */
 export interface AdamOptions extends OptimizerOptions {
   /** Shares of the old averages of the gradient and of its square that are kept; [0.9, 0.999] unless given. */
   readonly betas?: readonly [number, number] | undefined;
@@ -25,6 +28,42 @@ export interface AdamOptions extends OptimizerOptions {
 /** @inline */
 type Slot = 'expAvg' | 'expAvgSq' | 'maxExpAvgSq';
 
+/** What Adam and AdamW share: all but the place of the weight decay. */
+abstract class AdamFamily extends Optimizer<AdamOptions, Slot> {
+  protected constructor(name: string, params: Params<AdamOptions>, options: AdamOptions, weightDecay: number) {
+    super(name, params, options, {
+      lr: 1e-3,
+      betas: [0.9, 0.999],
+      eps: 1e-8,
+      amsgrad: false,
+      weightDecay,
+      maximize: false,
+    });
+  }
+
+  protected override check({ betas, eps }: Settings<AdamOptions>): void {
+    checkBetas(this.name, betas);
+    atLeastZero(this.name, 'eps', eps);
+  }
+
+  protected override slots({ amsgrad }: Settings<AdamOptions>): readonly Slot[] {
+    return amsgrad ? ['expAvg', 'expAvgSq', 'maxExpAvgSq'] : ['expAvg', 'expAvgSq'];
+  }
+
+  protected moved({ t, state, options }: Update<AdamOptions, Slot>, p: Tensor, g: Tensor): Updated<Slot> {
+    const { lr, betas, eps, amsgrad } = options;
+    const [beta1, beta2] = betas;
+    const m = averaged(state.expAvg, beta1, g);
+    const v = averaged(state.expAvgSq, beta2, square(g));
+    const top = amsgrad ? maximum(state.maxExpAvgSq, v) : v;
+    const scale = add(div(sqrt(top), root(complement(beta2, t))), eps);
+    return {
+      p: sub(p, mul(div(m, scale), over(lr, complement(beta1, t)))),
+      state: { expAvg: m, expAvgSq: v, ...(amsgrad && { maxExpAvgSq: top }) },
+    };
+  }
+}
+
 /**
  * Adam (`torch.optim.Adam`; Kingma and Ba, arXiv 1412.6980, algorithm 1; AMSGrad of Reddi et al., arXiv 1904.09237):
  * m = beta1 * m + (1 - beta1) * g, v = beta2 * v + (1 - beta2) * g^2,
@@ -36,41 +75,32 @@ type Slot = 'expAvg' | 'expAvgSq' | 'maxExpAvgSq';
  * const adam = new tl.optim.Adam(model.parameters(), { lr: 1e-3 });
  * ```
  */
-export class Adam extends Optimizer<AdamOptions, Slot> {
+export class Adam extends AdamFamily {
   constructor(params: Params<AdamOptions>, options: AdamOptions = {}) {
-    super('Adam', params, options, {
-      lr: 1e-3,
-      betas: [0.9, 0.999],
-      eps: 1e-8,
-      amsgrad: false,
-      weightDecay: 0,
-      maximize: false,
-    });
+    super('Adam', params, options, 0);
   }
 
-  protected override check({ betas, eps }: Settings<AdamOptions>): void {
-    if (!Array.isArray(betas) || betas.length !== 2)
-      throw new UnsupportedError(`Adam: betas is ${describe(betas)}, but it must be a pair such as [0.9, 0.999]`);
-    belowOne('Adam', 'betas[0]', betas[0]);
-    belowOne('Adam', 'betas[1]', betas[1]);
-    atLeastZero('Adam', 'eps', eps);
+  protected override update(step: Update<AdamOptions, Slot>): Updated<Slot> {
+    return this.moved(step, step.p, penalized(step));
+  }
+}
+
+/**
+ * Adam with weight decay on its own, apart from the gradient (`torch.optim.AdamW`; Loshchilov and Hutter, arXiv 1711.05101):
+ * p *= 1 - lr * weightDecay, then as `Adam`. The decay is 0.01 unless given.
+ *
+ * @example
+ * ```ts
+ * const model = new tl.nn.Linear(4, 2);
+ * const adam = new tl.optim.AdamW(model.parameters(), { lr: 1e-3, weightDecay: 0.05 });
+ * ```
+ */
+export class AdamW extends AdamFamily {
+  constructor(params: Params<AdamOptions>, options: AdamOptions = {}) {
+    super('AdamW', params, options, 0.01);
   }
 
-  protected override slots({ amsgrad }: Settings<AdamOptions>): readonly Slot[] {
-    return amsgrad ? ['expAvg', 'expAvgSq', 'maxExpAvgSq'] : ['expAvg', 'expAvgSq'];
-  }
-
-  protected override update({ p, g, t, state, options }: Update<AdamOptions, Slot>): Updated<Slot> {
-    const { lr, betas, eps, amsgrad, weightDecay } = options;
-    const [beta1, beta2] = betas;
-    const d = weightDecay === 0 ? g : add(g, mul(p, weightDecay));
-    const m = add(mul(state.expAvg, beta1), mul(d, 1 - beta1));
-    const v = add(mul(state.expAvgSq, beta2), mul(square(d), 1 - beta2));
-    const top = amsgrad ? maximum(state.maxExpAvgSq, v) : v;
-    const root = add(div(sqrt(top), Math.sqrt(1 - beta2 ** t)), eps);
-    return {
-      p: sub(p, mul(div(m, root), lr / (1 - beta1 ** t))),
-      state: { expAvg: m, expAvgSq: v, ...(amsgrad && { maxExpAvgSq: top }) },
-    };
+  protected override update(step: Update<AdamOptions, Slot>): Updated<Slot> {
+    return this.moved(step, decayed(step), step.g);
   }
 }

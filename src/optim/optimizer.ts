@@ -1,13 +1,16 @@
 import { gradientsOrNull, noGrad } from '../autograd/grad.ts';
 import { ShapeError, UnsupportedError } from '../core/errors.ts';
 import { sameShape, showShape } from '../core/shape.ts';
-import type { Node } from '../engine/node.ts';
 import { assign_ } from '../ops/assign.ts';
-import { zeros } from '../ops/creation.ts';
-import { cast, neg } from '../ops/elementwise.ts';
+import { full, zeros } from '../ops/creation.ts';
+import { add, cast, mul, neg } from '../ops/elementwise.ts';
+import { where } from '../ops/functions.ts';
 import { checkFunction, checkOptions, compose, describe } from '../ops/record.ts';
 import { internal, keep, Loan, step } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import { type ClipGradNormOptions, checkClipNorm, checkClipValue, clippedByNorm, clippedByValue } from './clipping.ts';
+import { Counts, hasValue, type Numbers } from './counts.ts';
+import { plus, type Scalar } from './scalars.ts';
 
 /** Options that every optimizer has, for all parameters or for a group of them. */
 export interface OptimizerOptions {
@@ -34,10 +37,12 @@ export interface Update<O extends OptimizerOptions, Slot extends string> {
   readonly p: Tensor;
   /** Its gradient. */
   readonly g: Tensor;
-  /** How many updates there are, this one included. */
-  readonly t: number;
-  /** The state before this update: zeros at first. */
+  /** How many updates there are, this one included; a scalar tensor where a GradScaler decides on the device which of them count. */
+  readonly t: Scalar;
+  /** The state before this update: at first what `start` says. */
   readonly state: Readonly<Record<Slot, Tensor>>;
+  /** The numbers that `numbers` names, before this update. */
+  readonly numbers: Numbers;
   readonly options: Settings<O>;
 }
 
@@ -45,9 +50,10 @@ export interface Update<O extends OptimizerOptions, Slot extends string> {
 export interface Updated<Slot extends string> {
   readonly p: Tensor;
   readonly state: Readonly<Partial<Record<Slot, Tensor>>>;
+  readonly numbers?: Numbers;
 }
 
-/** State of one parameter in a state dict: the number of updates, and a tensor for each slot. */
+/** State of one parameter in a state dict: the number of updates (`step`), a scalar tensor where the device counts, and its tensors. */
 export type ParameterState = Readonly<Record<string, Tensor | number>>;
 
 /** What `Optimizer.stateDict` gives: parameters are named by their place over all groups, as in PyTorch. */
@@ -56,23 +62,54 @@ export interface OptimizerStateDict {
   readonly paramGroups: readonly (Readonly<Record<string, unknown>> & { readonly params: readonly number[] })[];
 }
 
+/** What `minimize` and the like need of a scaler of gradients, such as `nn.amp.GradScaler`. */
+export interface LossScaler {
+  /** The loss times the scale. */
+  scale(loss: Tensor): Tensor;
+  /** @internal Gradients over the scale, and whether any is not finite: then the step does not count. */
+  unscaled(gradients: readonly Tensor[]): { readonly gradients: readonly Tensor[]; readonly skip: Tensor | null };
+  /** @internal Adapts the scale to what was found. */
+  adapt(skip: Tensor | null): void;
+}
+
 /** Options of `minimize`. */
 export interface MinimizeOptions {
-  /** Leave the gradients in the parameters' `.grad`, in place of what is there. */
+  /** Leave the gradients in the parameters' `.grad`, in place of what is there: as they are after scaling and clipping. */
   readonly keepGrads?: boolean | undefined;
+  /** Scale the gradients so that their norm, as of one vector, is at most this; see `nn.utils.clipGradNorm`. */
+  readonly clipGradNorm?: number | ({ readonly maxNorm: number } & ClipGradNormOptions) | undefined;
+  /** Limit the elements of the gradients to ± this; see `nn.utils.clipGradValue`. */
+  readonly clipGradValue?: number | undefined;
+  /** Scale the loss and its gradients back; a step whose gradients are not finite does not count. */
+  readonly scaler?: LossScaler | undefined;
 }
 
-interface Change<Slot extends string> {
+/** The clipping that `minimize` is asked for: first the norm, then single elements. */
+function clipping(options: MinimizeOptions): (gradients: readonly Tensor[]) => readonly Tensor[] {
+  const { clipGradNorm, clipGradValue } = options;
+  const { maxNorm, ...normOptions } = typeof clipGradNorm === 'object' ? clipGradNorm : { maxNorm: clipGradNorm };
+  if (clipGradNorm !== undefined) checkClipNorm('minimize', maxNorm, normOptions);
+  if (clipGradValue !== undefined) checkClipValue('minimize', clipGradValue);
+  return (gradients) => {
+    const [first, ...rest] = gradients;
+    if (!first) return gradients;
+    const short =
+      maxNorm === undefined
+        ? gradients
+        : clippedByNorm('clipGradNorm', [first, ...rest], maxNorm, normOptions).gradients;
+    return clipGradValue === undefined ? short : clippedByValue('clipGradValue', short, clipGradValue);
+  };
+}
+
+/** A parameter that is to be updated. */
+interface Given<O extends OptimizerOptions, Slot extends string> {
   readonly p: Tensor;
-  readonly state: Record<Slot, Tensor>;
+  readonly g: Tensor;
+  readonly options: Settings<O>;
+  readonly slots: Record<Slot, Tensor>;
+  readonly first: Tensor | undefined;
   readonly fresh: boolean;
-  readonly t: number;
-  readonly next: Updated<Slot>;
 }
-
-/** A refused flush leaves state that was made in it without a value. */
-const hasValue = (node: Node): boolean =>
-  node.error === null && (node.pending || node.buffer !== null || node.host !== null);
 
 /** @internal Throws unless a number fulfils a rule. */
 export function rule(op: string, name: string, value: unknown, fits: (v: number) => boolean, text: string): void {
@@ -87,6 +124,26 @@ export const atLeastZero = (op: string, name: string, value: unknown): void =>
 /** @internal A number from 0 up to, not including, 1. */
 export const belowOne = (op: string, name: string, value: unknown): void =>
   rule(op, name, value, (v) => v >= 0 && v < 1, 'at least 0 and less than 1');
+
+/** @internal A pair of shares of old averages, such as [0.9, 0.999]. */
+export function checkBetas(op: string, betas: unknown): void {
+  if (!Array.isArray(betas) || betas.length !== 2)
+    throw new UnsupportedError(`${op}: betas is ${describe(betas)}, but it must be a pair such as [0.9, 0.999]`);
+  belowOne(op, 'betas[0]', betas[0]);
+  belowOne(op, 'betas[1]', betas[1]);
+}
+
+/** @internal The gradient with the L2 penalty. */
+export const penalized = ({ p, g, options: { weightDecay } }: Update<OptimizerOptions, never>): Tensor =>
+  weightDecay === 0 ? g : add(g, mul(p, weightDecay));
+
+/** @internal The parameter after decay on its own, apart from the gradient (Loshchilov and Hutter, arXiv 1711.05101). */
+export const decayed = ({ p, options: { lr, weightDecay } }: Update<OptimizerOptions, never>): Tensor =>
+  weightDecay === 0 ? p : mul(p, 1 - lr * weightDecay);
+
+/** @internal The average of before, of which a share is kept, and a new value. */
+export const averaged = (before: Tensor, share: number, value: Tensor): Tensor =>
+  add(mul(before, share), mul(value, 1 - share));
 
 /**
  * Base class of the optimizers (`torch.optim.Optimizer`): keeps the parameter groups and the state, and applies updates. An
@@ -103,8 +160,7 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
   private readonly defaults: Settings<O>;
   private readonly flags: readonly string[];
   private readonly states = new Map<Tensor, Record<Slot, Tensor>>();
-  /** Updates so far, by the node of the first slot: a flush that the device refuses takes state and count back together. */
-  private readonly counts = new WeakMap<Node, number>();
+  private readonly counts = new Counts(() => ({ step: 0, ...this.numbers() }));
   private readonly loan = new Loan('by the next minimize() of its optimizer; read it before, or call keep() on it');
 
   /** `name` stands in errors and plans; `defaults` has a value for every option. */
@@ -136,6 +192,16 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
 
   /** Names of the state tensors that a parameter needs, each of its shape. */
   protected abstract slots(options: Settings<O>): readonly Slot[];
+
+  /** What the state tensors of a parameter start with: 0, unless overridden. */
+  protected start(_options: Settings<O>): number {
+    return 0;
+  }
+
+  /** Numbers that change with every update besides their count, and what they start with: none, unless overridden. */
+  protected numbers(): Readonly<Record<string, number>> {
+    return {};
+  }
 
   /** The update line: new values from old ones. Per-step numbers go in as operands of ops, so that the plan stays the same. */
   protected abstract update(step: Update<O, Slot>): Updated<Slot>;
@@ -187,6 +253,11 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
     this.apply('step', (p) => p.grad);
   }
 
+  /** @internal As `step`, but where a bool holds on the device, everything keeps the value it has. */
+  stepUnless(skip: Tensor): void {
+    this.apply('step', (p) => p.grad, skip);
+  }
+
   /** Forgets the gradients of all parameters (`zero_grad(set_to_none=True)`). */
   zeroGrad(): void {
     for (const p of this.parameters()) if (p.grad) p.grad = null;
@@ -211,19 +282,27 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
    * ```
    */
   minimize(fn: () => Tensor, options: MinimizeOptions = {}): Tensor {
-    checkOptions('minimize', options, [], ['keepGrads']);
+    checkOptions('minimize', options, ['clipGradNorm', 'clipGradValue', 'scaler'], ['keepGrads']);
     checkFunction('minimize', fn);
+    const clipped = clipping(options);
+    const { scaler, keepGrads } = options;
     const loss = step('minimize', () => {
       const value = fn();
       if (!(value instanceof Tensor)) throw notATensor(value);
       const watched = this.parameters().filter((p) => p.requiresGrad);
-      const gradients = gradientsOrNull('minimize', [value], watched);
-      const of = new Map(watched.map((p, i) => [p, gradients[i] ?? null]));
-      this.apply('minimize', (p) => of.get(p) ?? null);
-      if (options.keepGrads) {
+      const found = gradientsOrNull('minimize', [scaler ? scaler.scale(value) : value], watched);
+      const reached = watched.filter((_, i) => found[i]);
+      noGrad(() => {
+        const raw = found.filter((g) => g !== null);
+        const { gradients, skip } = scaler ? scaler.unscaled(raw) : { gradients: raw, skip: null };
+        const final = clipped(gradients);
+        const of = new Map(reached.map((p, i) => [p, final[i] as Tensor]));
+        this.apply('minimize', (p) => of.get(p) ?? null, skip);
+        scaler?.adapt(skip);
+        if (!keepGrads) return;
         this.zeroGrad();
-        for (const [p, g] of of) if (g) p.grad = keep(g);
-      }
+        for (const [p, g] of of) p.grad = keep(g);
+      });
       return new Tensor(value.device, value.cell, value.view, null);
     });
     return this.loan.lend(loss);
@@ -238,7 +317,7 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
     const state: Record<number, ParameterState> = {};
     params.forEach((p, i) => {
       const slots = this.states.get(p);
-      if (slots) state[i] = { step: this.count(slots), ...slots };
+      if (slots) state[i] = { ...this.counts.of({ p, first: firstOf(slots) }), ...slots };
     });
     const place = new Map(params.map((p, i) => [p, i]));
     const paramGroups = this.paramGroups.map(({ params: list, ...options }) => ({
@@ -272,26 +351,26 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
     const numbers = dict.paramGroups.flatMap((g) => g.params);
     internal(op, () =>
       noGrad(() => {
-        const made: { p: Tensor; slots: Record<Slot, Tensor>; count: number }[] = [];
+        const made: { p: Tensor; slots: Record<Slot, Tensor>; first: Tensor | undefined; numbers: Numbers }[] = [];
+        const names = ['step', ...Object.keys(this.numbers())];
         this.parameters().forEach((p, i) => {
           const given = dict.state[numbers[i] ?? i];
           if (!given) return;
-          const { step: count, ...tensors } = given;
-          if (typeof count !== 'number' || !Number.isInteger(count) || count < 0)
-            throw new UnsupportedError(
-              `${op}: the step of parameter ${i} is ${describe(count)}, but it must be a whole number of at least 0`,
-            );
+          const counted = names.map((name): [string, Scalar] => [
+            name,
+            numberOf(op, `${name} of parameter ${i}`, name, given[name]),
+          ]);
           const slots = {} as Record<Slot, Tensor>;
-          for (const [name, value] of Object.entries(tensors))
-            slots[name as Slot] = copyOf(op, `${name} of parameter ${i}`, p, value);
-          made.push({ p, slots, count });
+          for (const [name, value] of Object.entries(given))
+            if (!names.includes(name)) slots[name as Slot] = copyOf(op, `${name} of parameter ${i}`, p, value);
+          made.push({ p, slots, first: firstOf(slots), numbers: Object.fromEntries(counted) });
         });
-        for (const state of this.states.values()) end(state);
-        this.states.clear();
-        for (const { p, slots, count } of made) {
+        this.forget();
+        for (const { p, slots } of made) {
           for (const s of Object.values<Tensor>(slots)) keep(s);
-          this.remember(p, slots, count);
+          if (firstOf(slots)) this.states.set(p, slots);
         }
+        this.counts.load(made);
       }),
     );
     this.paramGroups.forEach((group, i) => {
@@ -302,8 +381,7 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
   /** Frees the state and the last loss. The parameters stay. */
   dispose(): void {
     this.loan.takeBack();
-    for (const state of this.states.values()) end(state);
-    this.states.clear();
+    this.forget();
   }
 
   /** The same as `dispose()`, for `using`. */
@@ -326,72 +404,122 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
     this.check(options);
   }
 
-  /** Computes every new value, then assigns them all. */
-  private apply(op: string, gradient: (p: Tensor) => Tensor | null): void {
+  /** Computes every new value, then assigns them all; where `skip` holds on the device, all keep the value they have. */
+  private apply(op: string, gradient: (p: Tensor) => Tensor | null, skip: Tensor | null = null): void {
     internal(op, () =>
       noGrad(() => {
-        const changes: Change<Slot>[] = [];
-        for (const group of this.paramGroups) {
+        const given = this.paramGroups.flatMap((group) => {
           this.checkAll(group);
-          for (const p of group.params) {
+          return group.params.flatMap((p): Given<O, Slot>[] => {
             p.alive(`${this.name}.${op}`);
             const g = gradient(p);
-            if (g) changes.push(this.change(p, g, group));
-          }
+            g?.alive(`${this.name}.step`);
+            return g ? [{ p, g, options: group, ...this.stateOf(p, group) }] : [];
+          });
+        });
+        const before = this.counts.before(given, skip !== null);
+        const counts = new Map<Numbers, Scalar>();
+        const changes = given.map((x) => {
+          const numbers = before.get(x.p) as Numbers;
+          const t = counts.get(numbers) ?? compose(this.name, () => plus(numbers.step ?? 0, 1));
+          counts.set(numbers, t);
+          return { ...x, before: numbers, ...compose(this.name, () => this.change(x, t, numbers, skip)) };
+        });
+        for (const { p, slots, fresh, value, state } of changes) {
+          assign_(p, value);
+          for (const [slot, next] of Object.entries<Tensor | undefined>(state))
+            if (next) assign_(slots[slot as Slot], next);
+          if (!fresh) continue;
+          for (const s of Object.values<Tensor>(slots)) keep(s);
+          end(this.states.get(p));
+          if (firstOf(slots)) this.states.set(p, slots);
         }
-        for (const { p, state, fresh, t, next } of changes) {
-          assign_(p, next.p);
-          for (const [slot, value] of Object.entries<Tensor | undefined>(next.state))
-            if (value) assign_(state[slot as Slot], value);
-          if (fresh) for (const s of Object.values<Tensor>(state)) keep(s);
-          this.remember(p, state, t);
-        }
+        this.counts.after(changes);
       }),
     );
   }
 
-  private change(p: Tensor, g: Tensor, options: Settings<O>): Change<Slot> {
-    g.alive(`${this.name}.step`);
-    const slots = this.slots(options);
+  /** The state of a parameter, made anew where there is none. */
+  private stateOf(
+    p: Tensor,
+    options: Settings<O>,
+  ): { slots: Record<Slot, Tensor>; first: Tensor | undefined; fresh: boolean } {
+    const names = this.slots(options);
     const known = this.states.get(p);
-    const usable = known !== undefined && slots.every((slot) => known[slot] && hasValue(known[slot].node));
-    return compose(this.name, () => {
-      const state = usable
-        ? known
-        : (Object.fromEntries(slots.map((slot) => [slot, zeros(p.shape, { device: p.device })])) as Record<
-            Slot,
-            Tensor
-          >);
-      const t = usable ? this.count(state) + 1 : 1;
-      // State is float32; so is the update, which the parameter rounds.
-      const wide = (x: Tensor): Tensor => (x.dtype === 'float16' ? cast(x, 'float32') : x);
-      const slope = wide(g);
-      const next = this.update({ p: wide(p), g: options.maximize ? neg(slope) : slope, t, state, options });
-      return { p, state, fresh: !usable, t, next };
+    if (known && names.every((slot) => known[slot] && hasValue(known[slot])))
+      return { slots: known, first: firstOf(known), fresh: false };
+    const first = compose(this.name, () =>
+      names.map((slot) => [slot, full(p.shape, this.start(options), { device: p.device })]),
+    );
+    const slots = Object.fromEntries(first) as Record<Slot, Tensor>;
+    return { slots, first: firstOf(slots), fresh: true };
+  }
+
+  /** The new values of a parameter, its state and its numbers. */
+  private change(
+    { p, g, options, slots }: Given<O, Slot>,
+    t: Scalar,
+    numbers: Numbers,
+    skip: Tensor | null,
+  ): { value: Tensor; state: Readonly<Partial<Record<Slot, Tensor>>>; numbers: Numbers } {
+    // State is float32; so is the update, which the parameter rounds.
+    const wide = (x: Tensor): Tensor => (x.dtype === 'float16' ? cast(x, 'float32') : x);
+    const slope = wide(g);
+    const next = this.update({
+      p: wide(p),
+      g: options.maximize ? neg(slope) : slope,
+      t,
+      state: slots,
+      numbers,
+      options,
     });
+    const after = { value: next.p, state: next.state, numbers: { ...next.numbers, step: t } };
+    if (!skip) return after;
+    const unless = <K extends string, V extends Scalar>(
+      old: Readonly<Record<K, V>>,
+      values: Readonly<Partial<Record<K, V>>>,
+    ): Record<K, Tensor> =>
+      Object.fromEntries(
+        Object.entries<V | undefined>(values).flatMap(([name, value]) =>
+          value === undefined ? [] : [[name, where(skip, old[name as K], value)]],
+        ),
+      ) as Record<K, Tensor>;
+    return {
+      value: where(skip, wide(p), after.value),
+      state: unless(slots, after.state),
+      numbers: typeof t === 'number' ? after.numbers : unless(numbers, after.numbers),
+    };
   }
 
-  private count(state: Record<Slot, Tensor>): number {
-    const [first] = Object.values<Tensor>(state);
-    return first ? (this.counts.get(first.node) ?? 0) : 0;
-  }
-
-  private remember(p: Tensor, state: Record<Slot, Tensor>, count: number): void {
-    const [first] = Object.values<Tensor>(state);
-    if (!first) return;
-    this.counts.set(first.node, count);
-    const before = this.states.get(p);
-    if (before && before !== state) end(before);
-    this.states.set(p, state);
+  private forget(): void {
+    for (const state of this.states.values()) end(state);
+    this.states.clear();
+    this.counts.forget();
   }
 }
 
-function end(state: Readonly<Record<string, Tensor>>): void {
-  for (const s of Object.values(state)) s.dispose();
+const firstOf = (slots: Readonly<Record<string, Tensor>>): Tensor | undefined => Object.values(slots)[0];
+
+function end(state: Readonly<Record<string, Tensor>> | undefined): void {
+  for (const s of Object.values(state ?? {})) s.dispose();
 }
 
 function withoutUndefined<T extends object>(options: T): Partial<T> {
   return Object.fromEntries(Object.entries(options).filter(([, v]) => v !== undefined)) as Partial<T>;
+}
+
+/** A number of a state dict: the count of updates, or another one. */
+function numberOf(op: string, what: string, name: string, value: unknown): Scalar {
+  if (value instanceof Tensor && value.size === 1) {
+    value.alive(op);
+    return value;
+  }
+  const fits = name === 'step' ? Number.isInteger(value) && (value as number) >= 0 : Number.isFinite(value);
+  if (typeof value !== 'number' || !fits)
+    throw new UnsupportedError(
+      `${op}: the ${what} is ${describe(value)}, but it must be ${name === 'step' ? 'a whole number of at least 0' : 'a number'}`,
+    );
+  return value;
 }
 
 /** A state tensor for a parameter with the elements of another one. */

@@ -1,10 +1,12 @@
-import { add, div, mul, sqrt, square, sub } from '../ops/elementwise.ts';
+import { add, clamp, div, mul, sqrt, square, sub } from '../ops/elementwise.ts';
 import {
   atLeastZero,
+  averaged,
   belowOne,
   Optimizer,
   type OptimizerOptions,
   type Params,
+  penalized,
   type Settings,
   type Update,
   type Updated,
@@ -62,16 +64,17 @@ export class RMSprop extends Optimizer<RMSpropOptions, Slot> {
     ];
   }
 
-  protected override update({ p, g, state, options }: Update<RMSpropOptions, Slot>): Updated<Slot> {
-    const { lr, alpha, eps, momentum, centered, weightDecay } = options;
-    const d = weightDecay === 0 ? g : add(g, mul(p, weightDecay));
-    const squareAvg = add(mul(state.squareAvg, alpha), mul(square(d), 1 - alpha));
-    const gradAvg = centered ? add(mul(state.gradAvg, alpha), mul(d, 1 - alpha)) : undefined;
-    const root = sqrt(gradAvg ? sub(squareAvg, square(gradAvg)) : squareAvg);
-    const scaled = div(d, add(root, eps));
-    const momentumBuffer = momentum > 0 ? add(mul(state.momentumBuffer, momentum), scaled) : undefined;
+  protected override update(step: Update<RMSpropOptions, Slot>): Updated<Slot> {
+    const { p, state, options } = step;
+    const { lr, alpha, eps, momentum, centered } = options;
+    const d = penalized(step);
+    const squareAvg = averaged(state.squareAvg, alpha, square(d));
+    const gradAvg = centered ? averaged(state.gradAvg, alpha, d) : undefined;
+    // Of equal gradients the difference is 0, or by rounding less.
+    const scale = add(sqrt(gradAvg ? clamp(sub(squareAvg, square(gradAvg)), { min: 0 }) : squareAvg), eps);
+    const momentumBuffer = momentum > 0 ? add(mul(state.momentumBuffer, momentum), div(d, scale)) : undefined;
     return {
-      p: sub(p, mul(momentumBuffer ?? scaled, lr)),
+      p: sub(p, mul(momentumBuffer ?? div(d, scale), lr)),
       state: { squareAvg, ...(gradAvg && { gradAvg }), ...(momentumBuffer && { momentumBuffer }) },
     };
   }

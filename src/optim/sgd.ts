@@ -5,11 +5,13 @@ import {
   Optimizer,
   type OptimizerOptions,
   type Params,
+  penalized,
   rule,
   type Settings,
   type Update,
   type Updated,
 } from './optimizer.ts';
+import { ifAbove } from './scalars.ts';
 
 /** Options of `SGD`. */
 export interface SGDOptions extends OptimizerOptions {
@@ -57,17 +59,14 @@ export class SGD extends Optimizer<SGDOptions, 'momentumBuffer'> {
     return momentum === 0 ? [] : ['momentumBuffer'];
   }
 
-  protected override update({
-    p,
-    g,
-    t,
-    state,
-    options,
-  }: Update<SGDOptions, 'momentumBuffer'>): Updated<'momentumBuffer'> {
-    const { lr, momentum, dampening, nesterov, weightDecay } = options;
-    const d = weightDecay === 0 ? g : add(g, mul(p, weightDecay));
+  protected override update(step: Update<SGDOptions, 'momentumBuffer'>): Updated<'momentumBuffer'> {
+    const { p, t, state, options } = step;
+    const { lr, momentum, dampening, nesterov } = options;
+    const d = penalized(step);
     if (momentum === 0) return { p: sub(p, mul(d, lr)), state: {} };
-    const v = t === 1 ? d : add(mul(state.momentumBuffer, momentum), mul(d, 1 - dampening));
+    // The first velocity is the gradient itself.
+    const share = dampening === 0 ? 1 : ifAbove(t, 1, 1 - dampening, 1);
+    const v = add(mul(state.momentumBuffer, momentum), mul(d, share));
     const direction = nesterov ? add(d, mul(v, momentum)) : v;
     return { p: sub(p, mul(direction, lr)), state: { momentumBuffer: v } };
   }

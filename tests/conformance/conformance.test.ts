@@ -2,7 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import autograd from '../fixtures/conformance/autograd.json' with { type: 'json' };
 import binary from '../fixtures/conformance/binary.json' with { type: 'json' };
 import linalg from '../fixtures/conformance/linalg.json' with { type: 'json' };
+import losses from '../fixtures/conformance/losses.json' with { type: 'json' };
 import nn_conv_pool from '../fixtures/conformance/nn_conv_pool.json' with { type: 'json' };
+import optim from '../fixtures/conformance/optim.json' with { type: 'json' };
 import reductions from '../fixtures/conformance/reductions.json' with { type: 'json' };
 import shape from '../fixtures/conformance/shape.json' with { type: 'json' };
 import unary from '../fixtures/conformance/unary.json' with { type: 'json' };
@@ -10,9 +12,17 @@ import { devices } from '../setup/devices.ts';
 import { type Device, tl } from './api.ts';
 import { type Case, runBeside } from './runner.ts';
 
-const groups = { unary, binary, reductions, shape, linalg, nn_conv_pool, autograd } as unknown as Readonly<
-  Record<string, readonly Case[]>
->;
+const groups = {
+  unary,
+  binary,
+  reductions,
+  shape,
+  linalg,
+  nn_conv_pool,
+  losses,
+  optim,
+  autograd,
+} as unknown as Readonly<Record<string, readonly Case[]>>;
 
 /** Ops that are still to come: their cases have to be skipped, so that one that is there leaves this list. */
 const MISSING: ReadonlySet<string> = new Set(['conv1d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d']);

@@ -6,6 +6,7 @@ import * as tl from '../../src/index.ts';
 import * as activations from '../../src/ops/activations.ts';
 import * as assign from '../../src/ops/assign.ts';
 import * as attention from '../../src/ops/attention.ts';
+import * as classification from '../../src/ops/classification.ts';
 import * as conv from '../../src/ops/conv.ts';
 import * as einsum from '../../src/ops/einsum.ts';
 import * as embedding from '../../src/ops/embedding.ts';
@@ -13,6 +14,7 @@ import * as gather from '../../src/ops/gather.ts';
 import * as indexing from '../../src/ops/indexing.ts';
 import * as joins from '../../src/ops/joins.ts';
 import * as linalg from '../../src/ops/linalg.ts';
+import * as losses from '../../src/ops/losses.ts';
 import * as masks from '../../src/ops/masks.ts';
 import * as matmul from '../../src/ops/matmul.ts';
 import * as movement from '../../src/ops/movement.ts';
@@ -20,6 +22,7 @@ import * as normalization from '../../src/ops/normalization.ts';
 import * as norms from '../../src/ops/norms.ts';
 import * as pooling from '../../src/ops/pooling.ts';
 import * as puts from '../../src/ops/puts.ts';
+import * as ranking from '../../src/ops/ranking.ts';
 import * as recurrent from '../../src/ops/recurrent.ts';
 import * as reductions from '../../src/ops/reductions.ts';
 import * as resampling from '../../src/ops/resampling.ts';
@@ -35,6 +38,7 @@ export const files: Readonly<Record<string, { readonly samples: () => Samples }>
   activations,
   assign,
   attention,
+  classification,
   conv,
   einsum,
   embedding,
@@ -42,6 +46,7 @@ export const files: Readonly<Record<string, { readonly samples: () => Samples }>
   indexing,
   puts,
   joins,
+  losses,
   masks,
   norms,
   linalg,
@@ -50,6 +55,7 @@ export const files: Readonly<Record<string, { readonly samples: () => Samples }>
   normalization,
   pooling,
   recurrent,
+  ranking,
   reductions,
   resampling,
   scans,

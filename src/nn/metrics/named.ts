@@ -1,7 +1,8 @@
 import { ShapeError, UnsupportedError } from '../../core/errors.ts';
 import { showShape } from '../../core/shape.ts';
+import { binaryCrossEntropy, binaryCrossEntropyWithLogits } from '../../ops/classification.ts';
 import { add, cast, div, mul } from '../../ops/elementwise.ts';
-import { binaryCrossEntropyWithLogits, mseLoss } from '../../ops/losses.ts';
+import { mseLoss } from '../../ops/losses.ts';
 import { describe } from '../../ops/record.ts';
 import { reshape } from '../../ops/structure.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
@@ -34,7 +35,7 @@ export type MetricLike = MetricName | MetricFunction | Metric<unknown>;
 function thresholdOf(loss: Loss): number | undefined {
   const known = 'functional' in loss ? loss.functional : loss;
   if (known === binaryCrossEntropyWithLogits) return 0;
-  return known === mseLoss ? 0.5 : undefined;
+  return known === mseLoss || known === binaryCrossEntropy ? 0.5 : undefined;
 }
 
 type MeanState = { readonly sum: Tensor; readonly samples: Tensor };

@@ -1,6 +1,6 @@
-import { UnsupportedError } from '../core/errors.ts';
-import { checkFunction, checkOptions, describe } from '../ops/record.ts';
-import { Optimizer, rule } from './optimizer.ts';
+import { UnsupportedError } from '../../core/errors.ts';
+import { checkFunction, describe } from '../../ops/record.ts';
+import { Optimizer, rule } from '../optimizer.ts';
 
 /** What a scheduler needs of an optimizer: groups with a learning rate. */
 export interface Scheduled {
@@ -11,12 +11,27 @@ export interface Scheduled {
 export interface SchedulerStateDict {
   readonly lastEpoch: number;
   readonly baseLrs: readonly number[];
+  /** Those of the schedulers that a `SequentialLR` runs. */
+  readonly schedulers?: readonly SchedulerStateDict[] | undefined;
 }
+
+/** @internal Throws unless it is an optimizer. */
+export function checkOptimizer(name: string, optimizer: unknown): void {
+  if (!(optimizer instanceof Optimizer))
+    throw new UnsupportedError(`${name}: ${describe(optimizer)} is no optimizer; pass one, such as new Adam(…)`);
+}
+
+/** @internal A whole number of at least `least`. */
+export const checkCount = (op: string, name: string, value: unknown, least: number): void =>
+  rule(op, name, value, (v) => Number.isInteger(v) && v >= least, `a whole number of at least ${least}`);
+
+/** The rates that groups had before a scheduler set them, and what it set: a rate that was set by hand since is a new start. */
+const starts = new WeakMap<object, { readonly base: number; readonly set: number }>();
 
 /**
  * Base class of the learning rate schedulers (`torch.optim.lr_scheduler.LRScheduler`): the rate of every group is a function of
- * the rate it had when the scheduler was made and of the number of `step()`s since. Rates are data of a step: changing them
- * changes no plan.
+ * the rate it had before schedulers set it and of the number of `step()`s since. Rates are data of a step: changing them changes no
+ * plan.
  */
 export abstract class LRScheduler {
   /** Number of `step()`s so far. */
@@ -27,9 +42,11 @@ export abstract class LRScheduler {
     protected readonly name: string,
     protected readonly optimizer: Scheduled,
   ) {
-    if (!(optimizer instanceof Optimizer))
-      throw new UnsupportedError(`${name}: ${describe(optimizer)} is no optimizer; pass one, such as new Adam(…)`);
-    this.baseLrs = optimizer.paramGroups.map((g) => g.lr);
+    checkOptimizer(name, optimizer);
+    this.baseLrs = optimizer.paramGroups.map((group) => {
+      const start = starts.get(group);
+      return start?.set === group.lr ? start.base : group.lr;
+    });
   }
 
   /** The rate of a group after a number of steps, from the rate it started with. */
@@ -37,8 +54,7 @@ export abstract class LRScheduler {
 
   /** Goes on to the next rate; call it after the optimizer's step, once an epoch or as the schedule counts. */
   step(): void {
-    this.lastEpoch++;
-    this.set();
+    this.moveTo(this.lastEpoch + 1);
   }
 
   /** The rates of the groups now. */
@@ -53,76 +69,32 @@ export abstract class LRScheduler {
 
   /** Goes on from there, and sets the rates. */
   loadStateDict(dict: SchedulerStateDict): void {
-    rule(this.name, 'lastEpoch', dict.lastEpoch, (v) => Number.isInteger(v) && v >= 0, 'a whole number of at least 0');
+    rule(this.name, 'lastEpoch', dict.lastEpoch, (v) => Number.isFinite(v) && v >= 0, 'a number of at least 0');
     if (dict.baseLrs.length !== this.baseLrs.length)
       throw new UnsupportedError(
         `${this.name}: the state is that of ${dict.baseLrs.length} parameter groups, the optimizer has ${this.baseLrs.length}`,
       );
-    this.lastEpoch = dict.lastEpoch;
     this.baseLrs = [...dict.baseLrs];
-    this.set();
+    this.moveTo(dict.lastEpoch);
   }
 
-  /** Sets the rates that belong to `lastEpoch`; constructors end with it. */
-  protected set(): void {
-    const rates = this.baseLrs.map((base, i) => this.rate(base, this.lastEpoch, i));
+  /** @internal Whether it sets the rates of an optimizer. */
+  schedules(optimizer: Scheduled): boolean {
+    return this.optimizer === optimizer;
+  }
+
+  /** @internal Goes to a number of steps and sets what belongs to it, or on an error nothing; constructors end with it. */
+  moveTo(epoch: number): void {
+    const rates = this.baseLrs.map((base, i) => this.rate(base, epoch, i));
     for (const lr of rates)
       rule(this.name, 'the rate', lr, (v) => v >= 0 && Number.isFinite(v), 'a finite number of at least 0');
+    this.lastEpoch = epoch;
     this.optimizer.paramGroups.forEach((group, i) => {
-      group.lr = rates[i] ?? group.lr;
+      const [base, set] = [this.baseLrs[i], rates[i]];
+      if (base === undefined || set === undefined) return;
+      group.lr = set;
+      starts.set(group, { base, set });
     });
-  }
-}
-
-/** Options of `StepLR`. */
-export interface StepLROptions {
-  /** Steps between two decays. */
-  readonly stepSize: number;
-  /** Factor of a decay; 0.1 unless given. */
-  readonly gamma?: number | undefined;
-}
-
-/** The rate times gamma every `stepSize` steps (`torch.optim.lr_scheduler.StepLR`). */
-export class StepLR extends LRScheduler {
-  private readonly stepSize: number;
-  private readonly gamma: number;
-
-  constructor(optimizer: Scheduled, options: StepLROptions) {
-    super('StepLR', optimizer);
-    checkOptions('StepLR', options, ['stepSize', 'gamma']);
-    const { stepSize, gamma = 0.1 } = options;
-    rule('StepLR', 'stepSize', stepSize, (v) => Number.isInteger(v) && v > 0, 'a whole number of at least 1');
-    rule('StepLR', 'gamma', gamma, (v) => v >= 0 && Number.isFinite(v), 'a finite number of at least 0');
-    this.stepSize = stepSize;
-    this.gamma = gamma;
-    this.set();
-  }
-
-  protected override rate(base: number, epoch: number): number {
-    return base * this.gamma ** Math.floor(epoch / this.stepSize);
-  }
-}
-
-/** Options of `ExponentialLR`. */
-export interface ExponentialLROptions {
-  /** Factor of every step. */
-  readonly gamma: number;
-}
-
-/** The rate times gamma every step (`torch.optim.lr_scheduler.ExponentialLR`). */
-export class ExponentialLR extends LRScheduler {
-  private readonly gamma: number;
-
-  constructor(optimizer: Scheduled, options: ExponentialLROptions) {
-    super('ExponentialLR', optimizer);
-    checkOptions('ExponentialLR', options, ['gamma']);
-    rule('ExponentialLR', 'gamma', options.gamma, (v) => v >= 0 && Number.isFinite(v), 'a finite number of at least 0');
-    this.gamma = options.gamma;
-    this.set();
-  }
-
-  protected override rate(base: number, epoch: number): number {
-    return base * this.gamma ** epoch;
   }
 }
 
@@ -147,7 +119,7 @@ export class LambdaLR extends LRScheduler {
       throw new UnsupportedError(
         `LambdaLR: ${this.factors.length} functions for ${optimizer.paramGroups.length} parameter groups; give one, or one for each`,
       );
-    this.set();
+    this.moveTo(0);
   }
 
   protected override rate(base: number, epoch: number, group: number): number {
