@@ -309,6 +309,7 @@ export const INDEXING: Record<string, Entry> = {
     const v = read(x as Handle);
     const indices = integers(i);
     const n = v.data.length;
+    if (n === 0 && indices.data.length > 0) fail('IndexError', 'empty');
     const places = Int32Array.from(indices.data, (j) => (j < -n || j >= n ? -1 : j < 0 ? j + n : j));
     return lookedUp(v, places, indices.shape, [indices]);
   },
