@@ -2,16 +2,25 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import autograd from '../fixtures/conformance/autograd.json' with { type: 'json' };
 import binary from '../fixtures/conformance/binary.json' with { type: 'json' };
 import linalg from '../fixtures/conformance/linalg.json' with { type: 'json' };
+import attention from '../fixtures/conformance/nn_norm_attention.json' with { type: 'json' };
 import reductions from '../fixtures/conformance/reductions.json' with { type: 'json' };
+import rnn from '../fixtures/conformance/rnn.json' with { type: 'json' };
 import shape from '../fixtures/conformance/shape.json' with { type: 'json' };
 import unary from '../fixtures/conformance/unary.json' with { type: 'json' };
 import { devices } from '../setup/devices.ts';
 import { type Device, tl } from './api.ts';
 import { type Case, runBeside } from './runner.ts';
 
-const groups = { unary, binary, reductions, shape, linalg, autograd } as unknown as Readonly<
-  Record<string, readonly Case[]>
->;
+const groups = {
+  unary,
+  binary,
+  reductions,
+  shape,
+  linalg,
+  nn_norm_attention: attention,
+  rnn,
+  autograd,
+} as unknown as Readonly<Record<string, readonly Case[]>>;
 
 /** The cases of a group by op. */
 function byOp(cases: readonly Case[]): [op: string, cases: Case[]][] {
