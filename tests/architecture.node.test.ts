@@ -30,7 +30,8 @@ const CEILINGS: Record<string, number> = {
   // Checked mode (`debug`), and the kinds that nothing joins.
   engine: 1700,
   tensor: 650,
-  // 90 ops more, and the samples that their tests are generated from: a third of it. Pooling, resampling and normalisation. Then sixteen losses.
+  // 90 ops more, and the samples that their tests are generated from: a third of it. Pooling, resampling and normalisation. Attention,
+  // recurrences, and sixteen losses.
   ops: 8600,
   // Transforms of functions, checkpoints, custom ops, checks of gradients.
   autograd: 1100,

@@ -154,6 +154,16 @@ function block(x: Tensor, p: Tensors, { dim, heads }: { dim: number; heads: numb
   return y.add(op('linear', inner, p['fc2.weight'], p['fc2.bias']));
 }
 
+/** All outputs of a recurrent layer, batch first, with the given parameters in place of its own. */
+function recurrent(kind: 'lstm' | 'gru', x: Tensor, p: Tensors): Tensor {
+  const [inputSize, hiddenSize] = [x.shape[2]!, p.weight_hh_l0!.shape[1]!];
+  const Layer = kind === 'lstm' ? tl.nn.LSTM : tl.nn.GRU;
+  const layer = new Layer(inputSize, hiddenSize, { batchFirst: true });
+  layer.dispose();
+  for (const [name, value] of Object.entries(p)) Object.defineProperty(layer, name, { value, enumerable: true });
+  return layer.forward(x)[0];
+}
+
 /** Applies one layer; activations go by their names. */
 function apply(x: Tensor, layer: Layer, p: Tensors, buffers: Tensors, training: boolean): Tensor {
   const { layer: kind, name, ...rest } = layer;
@@ -176,7 +186,7 @@ function apply(x: Tensor, layer: Layer, p: Tensors, buffers: Tensors, training: 
       return op(camel(kind), x, kernel, options);
     case 'lstm':
     case 'gru':
-      throw new Missing(`nn.${kind.toUpperCase()}`);
+      return recurrent(kind, x, p);
     case 'last_step':
       return x.select(1, -1);
     case 'embedding':

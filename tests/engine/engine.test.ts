@@ -42,6 +42,30 @@ describe.each(devices)('engine on %s', (name) => {
     });
   });
 
+  it('fuses a long chain of products and maps to its end', async () => {
+    await clean(device, async () => {
+      const [x, w] = [
+        tl.tensor([[1, 1]]),
+        tl.tensor([
+          [0.5, 0],
+          [0, 0.5],
+        ]),
+      ];
+      await x.data();
+      const before = counters();
+      const steps = 300;
+      const y = tl.tidy(() => {
+        let h = x;
+        // Two ways lead from each step to the next one, so that there is something to search for cycles.
+        for (let i = 0; i < steps; i++) h = h.matmul(w).add(h.mul(0.5));
+        return h;
+      });
+      expect(await y.toArray()).toEqual([[1, 1]]);
+      expect(launched(before)).toBe(steps);
+      for (const t of [x, w, y]) t.dispose();
+    });
+  });
+
   it('makes softmax a single row program', async () => {
     await clean(device, async () => {
       const x = tl.tensor([
