@@ -52,7 +52,7 @@ const STEPS = {
   truth: 0.6,
   norms: 0.5,
   einsum: 0.7,
-  dense: 1.2,
+  dense: 1.6,
   start: 0.5,
   fault: 0.4,
 } as const;
@@ -117,7 +117,7 @@ export class Generator {
     this.uniform = rng.chance(0.35);
     for (const k of Object.keys(this.weights) as Step[]) this.weights[k] *= rng.pick([0, 0.3, 1, 1, 3]);
     if (this.exactOnly) this.weights.smooth = 0;
-    if (this.exactOnly) for (const k of ['rowwise', 'dense', 'norms'] as const) this.weights[k] *= 0.3;
+    if (this.exactOnly) for (const k of ['rowwise', 'dense', 'norms'] as const) this.weights[k] *= 0.4;
     const rank = rng.pick([1, 2, 2, 2, 3, 3]);
     this.family = Array.from({ length: rank }, () => rng.pick([1, 2, 2, 3, 3, 4, 5]));
   }

@@ -422,9 +422,10 @@ export class Model implements Machine<Handle, Set<Handle>> {
     const same = Int32Array.from({ length: x.places.length }, (_, i) => i);
     const sizes = (of: Shape): Shape => of.filter((n) => n !== 1);
     // A view or a copy, which only an update would tell.
-    if (x.storage.loose && !sameShape(sizes(x.shape), sizes(shape))) x.storage.fixed = true;
-    if (strided(x.places, shape)) return this.view(x, same, shape);
-    return this.fresh(take(read(x), same, shape));
+    const unsure = x.storage.loose === true && !sameShape(sizes(x.shape), sizes(shape));
+    const out = strided(x.places, shape) ? this.view(x, same, shape) : this.fresh(take(read(x), same, shape));
+    if (unsure) for (const h of [x, out]) h.storage.fixed = true;
+    return out;
   }
 
   slice(x: Handle, d: number, from: number, length: number, by: number): Handle {
