@@ -337,7 +337,15 @@ describe.skipIf(!hasWebGPU)('the WebGPU backend', () => {
       [400, 0, 0, 0, 2400, 20, 1],
       [0, 484, 22, 1, 1936, 22, 1],
     ],
-    ['backwards, in windows as rows', [4, 17, 40, 20, 6, 2], 2, 1, 2, [52, 3, 0, 0, -2, -1], [0, 0, 1, 0, 80, 40]],
+    [
+      'k backwards, and columns that repeat',
+      [4, 17, 40, 20, 6, 2],
+      2,
+      2,
+      2,
+      [52, 3, 0, 0, -2, -1],
+      [0, 0, 1, 0, 80, 40],
+    ],
   ] as const)(
     'every matmul variant agrees where m, n and k are several dims: %s',
     async (_, space, rows, columns, inner, aStrides, bStrides) => {

@@ -195,7 +195,8 @@ export function gatherVal(x: Val, d: number, indices: Val): Val {
     }
     const j = indices.data[i]!;
     at[d] = j;
-    places[i] = j >= 0 && j < x.shape[d]! ? at.reduce((s, c, k) => s * x.shape[k]! + c, 0) : -1;
+    // A scalar is a line of one.
+    places[i] = j >= 0 && j < (x.shape[d] ?? 1) ? at.reduce((s, c, k) => s * (x.shape[k] ?? 1) + c, 0) : -1;
   }
   return lookedUp(x, places, indices.shape, [indices]);
 }

@@ -281,7 +281,8 @@ export class Run<H, S> {
   /** The values of everything that is alive. */
   readAll(): void {
     for (const [name, h] of this.env) {
-      if (this.machine.disposed(h)) continue;
+      // The shrinker may have taken away what made it.
+      if (h === undefined || this.machine.disposed(h)) continue;
       this.read(`end ${name}`, h);
       const g = this.machine.gradOf(h);
       if (g !== null) this.read(`end ${name}.grad`, g);

@@ -7,6 +7,9 @@ export interface Block {
   readonly points: number;
 }
 
+/** So many blocks of a cut are made once and for all. */
+const REMEMBERED = 64;
+
 /**
  * Cuts the points of some dims, in row-major order, into blocks of at most `most` points that are boxes: whole in the last dims,
  * a part of the dim before them, and single places in the rest. Parts of a last dim are multiples of `unit`.
@@ -19,6 +22,7 @@ export class Cut {
   readonly dim: number;
   private readonly part: number;
   private readonly parts: number;
+  private readonly blocks: Block[] = [];
 
   constructor(
     private readonly sizes: Shape,
@@ -39,6 +43,12 @@ export class Cut {
   }
 
   block(i: number): Block {
+    if (i >= REMEMBERED) return this.make(i);
+    this.blocks[i] ??= this.make(i);
+    return this.blocks[i]!;
+  }
+
+  private make(i: number): Block {
     const { sizes, dim, part, parts } = this;
     const start = new Array<number>(sizes.length).fill(0);
     start[dim] = (i % parts) * part;

@@ -64,7 +64,10 @@ function cumprod(x: Val, d: number): Val {
 
 function prod(x: Val, over: readonly number[]): Val {
   const { places, kept } = lines(x.shape, over);
-  return places.map((row) => take(x, row, kept)).reduce(times, filled(1, kept, x.dtype));
+  const one = filled(1, kept, x.dtype);
+  // Of nothing: 1, which depends on it all the same.
+  if (places.length === 0) return plus(one, put(x, new Int32Array(0), kept));
+  return places.map((row) => take(x, row, kept)).reduce(times, one);
 }
 
 /** Indices made line by line; only exact numbers tell an order. */
