@@ -320,12 +320,12 @@ function prepare(
   options: ConvOptions | ConvTransposeOptions,
   transposed: boolean,
 ): { shapes: string; stride: readonly number[]; dilation: readonly number[]; groups: number; kernel: Shape } {
-  const tensors = bias ? [input, weight, bias] : [input, weight];
+  const tensors = [input, weight, ...(bias === null || bias === undefined ? [] : [bias])];
   deviceOf(op, tensors);
   for (const t of tensors) floats(op, t);
   const { groups = 1 } = options;
-  const stride = perDim(op, 'stride', options.stride ?? 1, dims, 1);
-  const dilation = perDim(op, 'dilation', options.dilation ?? 1, dims, 1);
+  const stride = perDim(op, 'stride', options.stride === undefined ? 1 : options.stride, dims, 1);
+  const dilation = perDim(op, 'dilation', options.dilation === undefined ? 1 : options.dilation, dims, 1);
   checkWhole(op, 'groups', groups, 1);
   const shapes = `images ${showShape(input.shape)} and kernels ${showShape(weight.shape)}`;
   const sizes = SIZES[dims - 1]!;
