@@ -200,7 +200,7 @@ describe.each(devices)('recurrent layers on %s', (name) => {
   });
 
   it('run over no batch at all', async () => {
-    await clean(device, () => {
+    await clean(device, async () => {
       const layer = new nn.LSTM(3, 4);
       const [output, [h, c]] = tl.tidy(() => layer.forward(tl.zeros([2, 0, 3])));
       expect([output.shape, h.shape]).toEqual([
@@ -211,6 +211,7 @@ describe.each(devices)('recurrent layers on %s', (name) => {
         output.sum().backward();
       });
       for (const t of [output, h, c, layer]) t.dispose();
+      await device.sync();
     });
   });
 

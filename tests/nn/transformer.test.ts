@@ -190,10 +190,12 @@ describe.each(devices)('transformers on %s', (name) => {
       const step = (): Tensor => adam.minimize(() => nn.functional.mseLoss(model.forward(x), y));
       const first = await step().item();
       step();
+      await device.sync();
       const { bytes } = tl.memory(device);
       let last = first;
       for (let i = 0; i < 20; i++) last = await step().item();
       expect(last).toBeLessThan(0.8 * first);
+      await device.sync();
       expect(tl.memory(device).bytes).toBe(bytes);
       for (const t of [x, y, adam, model]) t.dispose();
     });
