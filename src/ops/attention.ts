@@ -150,7 +150,7 @@ export interface MultiheadCallOptions {
 export interface MultiheadOptions extends MultiheadCallOptions {
   /** Number of heads, which divides the width E. */
   readonly numHeads: number;
-  /** [3 E, E]: for queries, keys and values, one below the other. Or one matrix for each: see `qProjWeight`. */
+  /** Of shape 3 E x E: for queries, keys and values, one below the other. Or one matrix for each: see `qProjWeight`. */
   readonly inProjWeight?: Tensor | null | undefined;
   /** [3 E]. */
   readonly inProjBias?: Tensor | null | undefined;
@@ -158,7 +158,7 @@ export interface MultiheadOptions extends MultiheadCallOptions {
   readonly qProjWeight?: Tensor | null | undefined;
   readonly kProjWeight?: Tensor | null | undefined;
   readonly vProjWeight?: Tensor | null | undefined;
-  /** [1, 1, E]: a further key, and its value. */
+  /** Of shape 1 x 1 x E: a further key, and its value. */
   readonly biasK?: Tensor | null | undefined;
   readonly biasV?: Tensor | null | undefined;
   /** Add a key and a value of zeros. */
