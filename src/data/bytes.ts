@@ -2,7 +2,13 @@ import { FormatError, UnsupportedError } from '../core/errors.ts';
 import { checkOptions, describe } from '../ops/record.ts';
 
 /** A file: its bytes, or what hands them out, such as a `Blob`, a `File` or the response of `fetch`. Plain or gzip. */
-export type Source = ArrayBuffer | Uint8Array | { arrayBuffer(): Promise<ArrayBuffer> };
+export type Source =
+  | ArrayBuffer
+  | Uint8Array
+  | {
+      /** All bytes. */
+      arrayBuffer(): Promise<ArrayBuffer>;
+    };
 
 /** Options of the readers of files. */
 export interface ReadOptions {

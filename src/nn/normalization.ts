@@ -317,6 +317,7 @@ abstract class BatchNorm extends PerChannel {
     });
   }
 
+  /** What `toString` shows in brackets. */
   protected override extra(): string {
     return `${this.numFeatures}, eps=${this.eps}, momentum=${this.momentum}, affine=${this.weight !== null}, trackRunningStats=${this.runningMean !== null}`;
   }

@@ -50,6 +50,7 @@ abstract class AdamFamily extends Optimizer<AdamOptions, Slot> {
     return amsgrad ? ['expAvg', 'expAvgSq', 'maxExpAvgSq'] : ['expAvg', 'expAvgSq'];
   }
 
+  /** The parameter after a step of the moments, and the moments. */
   protected moved({ t, state, options }: Update<AdamOptions, Slot>, p: Tensor, g: Tensor): Updated<Slot> {
     const { lr, betas, eps, amsgrad } = options;
     const [beta1, beta2] = betas;

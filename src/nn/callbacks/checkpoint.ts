@@ -41,6 +41,7 @@ export interface ModelCheckpoint extends Callback {
   readonly stateDict: StateDict | null;
   /** Frees what is kept in memory. */
   dispose(): void;
+  /** The same as `dispose()`, for `using`. */
   [Symbol.dispose](): void;
 }
 

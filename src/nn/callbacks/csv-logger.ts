@@ -6,7 +6,10 @@ import type { Callback } from './callback.ts';
 /** Where lines go: a function, something with `write` such as a stream of Node, a WritableStream of texts, or in Node a path. */
 export type CsvTarget =
   | ((text: string) => void | Promise<void>)
-  | { write(text: string): unknown }
+  | {
+      /** Takes a text. */
+      write(text: string): unknown;
+    }
   | WritableStream<string>
   | string;
 

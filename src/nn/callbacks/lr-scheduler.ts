@@ -5,6 +5,7 @@ import { Monitor } from './monitor.ts';
 
 /** A schedule of the optimizer's rates, such as those of `optim`. */
 export interface Schedule {
+  /** Sets the next rate; `figure` is what a schedule such as `ReduceLROnPlateau` looks at. */
   step(figure?: number): void;
 }
 

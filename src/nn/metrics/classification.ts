@@ -28,6 +28,7 @@ type Shares = { readonly right: Tensor; readonly total: Tensor };
 
 /** Metrics that count right answers. */
 abstract class Share extends Accumulated<Shares> {
+  /** 1 for each sample whose answer is right, else 0. */
   protected abstract right(prediction: Tensor, target: Tensor): Tensor;
 
   protected override start({ device }: Tensor): Shares {

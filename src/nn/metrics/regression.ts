@@ -20,6 +20,7 @@ type ErrorSum = { readonly sum: Tensor; readonly count: Tensor };
 
 /** Means of a function of the error over all elements. */
 abstract class MeanError extends Accumulated<ErrorSum> {
+  /** What is averaged, of each error. */
   protected abstract of(error: Tensor): Tensor;
 
   protected override start({ device }: Tensor): ErrorSum {
