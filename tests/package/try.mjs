@@ -25,13 +25,13 @@ const here = fileURLToPath(new URL('.', import.meta.url));
 
 /**
  * Bytes after gzip that bundles may take. To be raised in the change that needs it, with its reason there: core is every function of
- * tensorloom/functional, of which there are 250 with linear algebra, indexing and the transforms of autograd.
+ * tensorloom/functional, of which there are 250 with linear algebra, indexing and the transforms of autograd; everything has the layers, too.
  */
 const LARGEST = {
   'one op, functional': 13_000,
   'one op and init, functional': 27_000,
   'core and WebGPU': 92_000,
-  'everything and WebGPU': 110_000,
+  'everything and WebGPU': 120_000,
 };
 
 /** @param {string} command @param {string[]} args @param {string} cwd */
