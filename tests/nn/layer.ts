@@ -46,7 +46,10 @@ function withParameters(layer: AnyModule, names: readonly string[], tensors: rea
   }
 }
 
-const bits = async (t: Tensor): Promise<number[]> => [...new Uint8Array((await t.data()).buffer.slice(0, t.size * 4))];
+const bits = async (t: Tensor): Promise<number[]> => {
+  const data = await t.data();
+  return [...new Uint8Array(data.buffer, data.byteOffset, data.byteLength)];
+};
 
 /** Defines the tests of some layers. */
 export function testLayers(theme: string, cases: readonly LayerCase[]): void {
