@@ -261,7 +261,7 @@ describe('the plans of convolutions', () => {
   const [C, O, S, K] = [8, 16, 20, 5];
   const image = N * C * S * S * 4;
   const columns = image * K * K;
-  const all = (options: tl.nn.ConvOptions, order: 1 | 2): string =>
+  const all = (options: tl.nn.functional.ConvOptions, order: 1 | 2): string =>
     tl.tidy(() => {
       const [x, w] = [tl.rand([N, C, S, S]), tl.rand([O, C / (options.groups ?? 1), K, K])];
       device.engine.flush();
@@ -288,7 +288,7 @@ describe('the plans of convolutions', () => {
     ['with strides', { stride: 2, padding: 1 }],
     ['dilated', { dilation: 2, padding: 4 }],
     ['in groups', { groups: 4, padding: 2 }],
-  ] satisfies [string, tl.nn.ConvOptions][])('hold no windows side by side: %s', (_, options) => {
+  ] satisfies [string, tl.nn.functional.ConvOptions][])('hold no windows side by side: %s', (_, options) => {
     for (const order of [1, 2] as const) {
       const { kernels, bytes } = planned(all(options, order));
       expect(kernels).toBeGreaterThan(3);
@@ -298,7 +298,7 @@ describe('the plans of convolutions', () => {
   });
 
   it('are one kernel with the bias and what follows it, and one more for a border', () => {
-    const plan = (options: tl.nn.ConvOptions, transposed = false): string =>
+    const plan = (options: tl.nn.functional.ConvOptions, transposed = false): string =>
       tl.tidy(() => {
         const x = tl.rand([N, C, S, S]);
         const w = tl.rand(transposed ? [C, O, K, K] : [O, C / (options.groups ?? 1), K, K]);
