@@ -325,7 +325,7 @@ describe.skipIf(!hasWebGPU)('the WebGPU backend', () => {
     }
   });
 
-  test.each([
+  test.each<[string, number[], number, number, number, number[], number[]]>([
     ['windows of images', [3, 70, 9, 9, 5, 3, 3], 1, 2, 3, [0, 45, 0, 0, 9, 3, 1], [605, 0, 11, 1, 121, 11, 1]],
     ['many small images', [40, 70, 3, 3, 5, 3, 3], 1, 2, 3, [0, 45, 0, 0, 9, 3, 1], [125, 0, 5, 1, 25, 5, 1]],
     [
@@ -346,7 +346,7 @@ describe.skipIf(!hasWebGPU)('the WebGPU backend', () => {
       [52, 3, 0, 0, -2, -1],
       [0, 0, 1, 0, 80, 40],
     ],
-  ] as const)(
+  ])(
     'every matmul variant agrees where m, n and k are several dims: %s',
     async (_, space, rows, columns, inner, aStrides, bStrides) => {
       const reach = (strides: readonly number[]): number =>

@@ -297,6 +297,23 @@ describe('the plans of convolutions', () => {
     }
   });
 
+  it.each([
+    ['convolution', false],
+    ['transposed convolution', true],
+  ])('keep images and kernels of a %s for the reverse pass, and no copy with a border', async (_, transposed) => {
+    await clean(device, () => {
+      const x = tl.rand([N, C, S, S]);
+      const w = tl.rand(transposed ? [C, O, K, K] : [O, C, K, K]);
+      for (const t of [x, w]) t.requiresGrad = true;
+      device.engine.flush();
+      const before = tl.memory(device).bytes;
+      const y = transposed ? F.convTranspose2d(x, w, null, { padding: 2 }) : F.conv2d(x, w, null, { padding: 2 });
+      device.engine.flush();
+      expect(tl.memory(device).bytes - before).toBe(4 * y.size);
+      for (const t of [x, w, y]) t.dispose();
+    });
+  });
+
   it('are one kernel with the bias and what follows it, and one more for a border', () => {
     const plan = (options: tl.nn.functional.ConvOptions, transposed = false): string =>
       tl.tidy(() => {
