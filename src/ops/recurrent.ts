@@ -10,7 +10,7 @@ import { where } from './functions.ts';
 import { cat, stack } from './joins.ts';
 import { matmul } from './matmul.ts';
 import { compose, deviceOf, produce, reading, taped } from './record.ts';
-import { type Samples, sample } from './samples.ts';
+import { type Sample, type Samples, sample } from './samples.ts';
 import { expand, narrow, reshape, select, slice, split, sum, transpose } from './structure.ts';
 
 /*
@@ -547,9 +547,12 @@ export function recurrence(kind: CellKind, input: Tensor, weight: Tensor, option
 }
 
 const recurred =
-  (kind: CellKind, options: Omit<RecurrenceOptions, 'h' | 'c' | 'bias'> = {}): ((...inputs: Tensor[]) => Tensor[]) =>
+  (
+    kind: CellKind,
+    options: Omit<RecurrenceOptions, 'h' | 'c' | 'bias'> = {},
+  ): ((input: Tensor, weight: Tensor, h?: Tensor, c?: Tensor, bias?: Tensor) => Tensor[]) =>
   (input, weight, h, c, bias) => {
-    const found = recurrence(kind, input!, weight!, { ...options, h, c, bias });
+    const found = recurrence(kind, input, weight, { ...options, h, c, bias });
     return [found.states, found.h, ...(found.c ? [found.c] : [])];
   };
 
@@ -559,19 +562,25 @@ export const samples = (): Samples => {
     [steps, batch, gatesOf(kind) * size],
     [gatesOf(kind) * size, size],
   ];
-  const calls = (kind: CellKind): Samples[string] => {
-    const state = kind === 'lstm' ? 2 : 1;
-    return {
+  const plain = (kind: CellKind, steps: number, batch: number, size: number, reverse: boolean): Sample =>
+    sample(shapes(kind, steps, batch, size), recurred(kind, { reverse }));
+  return {
+    rnnTanh: { calls: [plain('tanh', 9, 1, 2, false), plain('tanh', 2, 2, 3, true)] },
+    rnnRelu: { calls: [sample([...shapes('relu', 2, 2, 3), [2, 3]], recurred('relu'))] },
+    lstm: {
       calls: [
-        sample([...shapes(kind, 3, 2, 3), ...new Array<Shape>(state).fill([2, 3])], recurred(kind)),
-        sample(shapes(kind, 2, 3, 2), recurred(kind, { reverse: true })),
-        sample(shapes(kind, 1, 1, 1), recurred(kind)),
-        sample(shapes(kind, 9, 1, 2), recurred(kind)),
-        sample([...shapes(kind, 2, 2, 2), [gatesOf(kind) * 2]], (input, weight, bias) =>
-          recurred(kind)(input!, weight!, undefined as never, undefined as never, bias!),
-        ),
+        sample([...shapes('lstm', 3, 2, 3), [2, 3], [2, 3]], recurred('lstm')),
+        plain('lstm', 2, 3, 2, true),
+        plain('lstm', 1, 1, 1, false),
       ],
-    };
+    },
+    gru: {
+      calls: [
+        sample([...shapes('gru', 3, 2, 3), [2, 3], [9]], (input, weight, h, bias) =>
+          recurred('gru')(input!, weight!, h, undefined, bias),
+        ),
+        plain('gru', 2, 3, 2, true),
+      ],
+    },
   };
-  return { rnnTanh: calls('tanh'), rnnRelu: calls('relu'), lstm: calls('lstm'), gru: calls('gru') };
 };

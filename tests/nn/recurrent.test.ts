@@ -9,34 +9,34 @@ const { nn } = tl;
 testComposites('recurrent layers', [
   composite({
     name: 'RNN with relu, of two layers in both directions, from a state',
-    text: 'RNN(2, 3, numLayers=2, bidirectional=true)',
-    make: () => new nn.RNN(2, 3, { nonlinearity: 'relu', numLayers: 2, bidirectional: true }),
+    text: 'RNN(1, 2, numLayers=2, bidirectional=true)',
+    make: () => new nn.RNN(1, 2, { nonlinearity: 'relu', numLayers: 2, bidirectional: true }),
     inputs: [
-      [2, 2, 2],
-      [4, 2, 3],
+      [2, 1, 1],
+      [4, 1, 2],
     ],
     call: (m, x, h) => m.forward(x!, h),
     outputs: [
-      [2, 2, 6],
-      [4, 2, 3],
+      [2, 1, 4],
+      [4, 1, 2],
     ],
     state: {
-      weight_ih_l0: [3, 2],
-      weight_hh_l0: [3, 3],
-      bias_ih_l0: [3],
-      bias_hh_l0: [3],
-      weight_ih_l0_reverse: [3, 2],
-      weight_hh_l0_reverse: [3, 3],
-      bias_ih_l0_reverse: [3],
-      bias_hh_l0_reverse: [3],
-      weight_ih_l1: [3, 6],
-      weight_hh_l1: [3, 3],
-      bias_ih_l1: [3],
-      bias_hh_l1: [3],
-      weight_ih_l1_reverse: [3, 6],
-      weight_hh_l1_reverse: [3, 3],
-      bias_ih_l1_reverse: [3],
-      bias_hh_l1_reverse: [3],
+      weight_ih_l0: [2, 1],
+      weight_hh_l0: [2, 2],
+      bias_ih_l0: [2],
+      bias_hh_l0: [2],
+      weight_ih_l0_reverse: [2, 1],
+      weight_hh_l0_reverse: [2, 2],
+      bias_ih_l0_reverse: [2],
+      bias_hh_l0_reverse: [2],
+      weight_ih_l1: [2, 4],
+      weight_hh_l1: [2, 2],
+      bias_ih_l1: [2],
+      bias_hh_l1: [2],
+      weight_ih_l1_reverse: [2, 4],
+      weight_hh_l1_reverse: [2, 2],
+      bias_ih_l1_reverse: [2],
+      bias_hh_l1_reverse: [2],
     },
   }),
   composite({
@@ -200,7 +200,7 @@ describe.each(devices)('recurrent layers on %s', (name) => {
   });
 
   it('run over no batch at all', async () => {
-    await clean(device, () => {
+    await clean(device, async () => {
       const layer = new nn.LSTM(3, 4);
       const [output, [h, c]] = tl.tidy(() => layer.forward(tl.zeros([2, 0, 3])));
       expect([output.shape, h.shape]).toEqual([
@@ -211,6 +211,7 @@ describe.each(devices)('recurrent layers on %s', (name) => {
         output.sum().backward();
       });
       for (const t of [output, h, c, layer]) t.dispose();
+      await device.sync();
     });
   });
 
