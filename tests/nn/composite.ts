@@ -106,6 +106,8 @@ export function testComposites(theme: string, cases: readonly CompositeCase[]): 
         const fn = (...x: Tensor[]): readonly Tensor[] =>
           withParameters(layer, x.slice(inputs.length), () => call(layer, ...x.slice(0, inputs.length)));
         await tl.gradcheck(fn, given);
+        // The second order of every op is tested with its record: here of the inputs and of one parameter.
+        for (const x of given.slice(0, inputs.length + 1)) x.requiresGrad = true;
         await tl.gradgradcheck(fn, given);
         for (const t of [...given, layer]) t.dispose();
       });

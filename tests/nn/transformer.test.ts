@@ -8,52 +8,52 @@ type Tensor = tl.Tensor;
 const { nn } = tl;
 
 const attention = (name: string): Record<string, Shape> => ({
-  [`${name}.in_proj_weight`]: [12, 4],
-  [`${name}.in_proj_bias`]: [12],
-  [`${name}.out_proj.weight`]: [4, 4],
-  [`${name}.out_proj.bias`]: [4],
+  [`${name}.in_proj_weight`]: [9, 3],
+  [`${name}.in_proj_bias`]: [9],
+  [`${name}.out_proj.weight`]: [3, 3],
+  [`${name}.out_proj.bias`]: [3],
 });
 const feedforward: Record<string, Shape> = {
-  'linear1.weight': [3, 4],
-  'linear1.bias': [3],
-  'linear2.weight': [4, 3],
-  'linear2.bias': [4],
+  'linear1.weight': [2, 3],
+  'linear1.bias': [2],
+  'linear2.weight': [3, 2],
+  'linear2.bias': [3],
 };
-const norm = (name: string): Record<string, Shape> => ({ [`${name}.weight`]: [4], [`${name}.bias`]: [4] });
+const norm = (name: string): Record<string, Shape> => ({ [`${name}.weight`]: [3], [`${name}.bias`]: [3] });
 const encoded = { ...attention('self_attn'), ...feedforward, ...norm('norm1'), ...norm('norm2') };
 const prefixed = (prefix: string, state: Record<string, Shape>): Record<string, Shape> =>
   Object.fromEntries(Object.entries(state).map(([key, shape]) => [`${prefix}${key}`, shape]));
-const small = { dimFeedforward: 3, activation: 'gelu' } as const;
+const small = { dimFeedforward: 2, activation: 'gelu' } as const;
 
 testComposites('transformer layers', [
   composite({
     name: 'TransformerEncoderLayer',
     text: 'TransformerEncoderLayer(',
-    make: () => new nn.TransformerEncoderLayer(4, 2, small),
-    inputs: [[2, 2, 4]],
+    make: () => new nn.TransformerEncoderLayer(3, 3, small),
+    inputs: [[2, 1, 3]],
     call: (m, x) => [m.forward(x!, { isCausal: true })],
-    outputs: [[2, 2, 4]],
+    outputs: [[2, 1, 3]],
     state: encoded,
   }),
   composite({
     name: 'TransformerEncoderLayer without biases, normalising first, batch first',
     text: 'TransformerEncoderLayer(',
-    make: () => new nn.TransformerEncoderLayer(4, 2, { ...small, bias: false, normFirst: true, batchFirst: true }),
-    inputs: [[1, 3, 4]],
+    make: () => new nn.TransformerEncoderLayer(3, 3, { ...small, bias: false, normFirst: true, batchFirst: true }),
+    inputs: [[1, 2, 3]],
     call: (m, x) => [m.forward(x!)],
-    outputs: [[1, 3, 4]],
+    outputs: [[1, 2, 3]],
     state: Object.fromEntries(Object.entries(encoded).filter(([key]) => !key.endsWith('bias'))),
   }),
   composite({
     name: 'TransformerDecoderLayer',
     text: 'TransformerDecoderLayer(',
-    make: () => new nn.TransformerDecoderLayer(4, 2, small),
+    make: () => new nn.TransformerDecoderLayer(3, 3, small),
     inputs: [
-      [2, 1, 4],
-      [3, 1, 4],
+      [1, 1, 3],
+      [2, 1, 3],
     ],
     call: (m, x, memory) => [m.forward(x!, memory!, { tgtIsCausal: true })],
-    outputs: [[2, 1, 4]],
+    outputs: [[1, 1, 3]],
     state: {
       ...attention('self_attn'),
       ...attention('multihead_attn'),
@@ -67,12 +67,12 @@ testComposites('transformer layers', [
     name: 'TransformerEncoder',
     text: 'TransformerEncoder(',
     make: () =>
-      new nn.TransformerEncoder(new nn.TransformerEncoderLayer(4, 2, { ...small, normFirst: true }), 2, {
-        norm: new nn.LayerNorm(4),
+      new nn.TransformerEncoder(new nn.TransformerEncoderLayer(3, 3, { ...small, normFirst: true }), 2, {
+        norm: new nn.LayerNorm(3),
       }),
-    inputs: [[1, 2, 4]],
+    inputs: [[2, 1, 3]],
     call: (m, x) => [m.forward(x!)],
-    outputs: [[1, 2, 4]],
+    outputs: [[2, 1, 3]],
     state: { ...prefixed('layers.0.', encoded), ...prefixed('layers.1.', encoded), ...norm('norm') },
   }),
 ]);
