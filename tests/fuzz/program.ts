@@ -290,7 +290,7 @@ export class Run<H, S> {
   }
 
   disposeAll(): void {
-    for (const h of this.env.values()) if (!this.machine.disposed(h)) this.machine.dispose(h);
+    for (const h of this.env.values()) if (h !== undefined && !this.machine.disposed(h)) this.machine.dispose(h);
   }
 }
 
