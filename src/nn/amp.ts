@@ -299,7 +299,12 @@ export class GradScaler implements LossScaler {
 
   private placeOn(device: Device): Place {
     // A refused flush leaves what was made in it without a value.
-    if (this.place && !Object.values(this.place).every(hasValue)) this.place = null;
+    const { place } = this;
+    if (place && !(hasValue(place.scale) && hasValue(place.tracker))) {
+      place.scale.dispose();
+      place.tracker.dispose();
+      this.place = null;
+    }
     this.place ??= internal('GradScaler', () => ({
       scale: keep(full([], this.start.scale, { device })),
       tracker: keep(full([], this.start.tracker, { device, dtype: 'int32' })),

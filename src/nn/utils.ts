@@ -71,9 +71,8 @@ export function clipGradNorm(
   const gradients = gradientsOf(op, list);
   return internal(op, () =>
     noGrad(() => {
-      const [first, ...rest] = gradients;
-      if (!first) return zeros([], { device: list[0]?.device ?? defaultDevice(op) });
-      const { total, gradients: clipped } = clippedByNorm(op, [first, ...rest], maxNorm, options);
+      if (!gradients.some((g) => g.size > 0)) return zeros([], { device: list[0]?.device ?? defaultDevice(op) });
+      const { total, gradients: clipped } = clippedByNorm(op, gradients, maxNorm, options);
       replace(gradients, clipped);
       return total;
     }),

@@ -6,6 +6,7 @@ import { result } from '../ir/expr.ts';
 import { withGrad } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add } from './elementwise.ts';
+import { narrowed } from './matmul.ts';
 import { checkWhole } from './movement.ts';
 import { checkOptions, compose, describe, deviceOf, produce, readingBy, taped } from './record.ts';
 import { floats } from './reductions.ts';
@@ -377,7 +378,9 @@ function conv(
     );
   const places = padded.map((n, d) => Math.floor((n - reach[d]!) / stride[d]!) + 1);
   const geometry = { groups, image, kernel, places, stride, dilation, before };
-  return compose(op, () => finish(dims, input, bias, (images) => correlation(images, weight, geometry)));
+  return compose(op, () =>
+    finish(dims, narrowed(input), bias && narrowed(bias), (images) => correlation(images, narrowed(weight), geometry)),
+  );
 }
 
 function convTranspose(

@@ -54,8 +54,8 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   return compose('matmul', () => multiply(narrowed(a), narrowed(b)));
 }
 
-/** float16 in place of float32, where autocast is on and the device has it. */
-const narrowed = (x: Tensor): Tensor =>
+/** @internal float16 in place of float32, where autocast is on and the device has it. */
+export const narrowed = (x: Tensor): Tensor =>
   x.dtype === 'float32' && autocasting() && x.device.backend.halves ? cast(x, 'float16') : x;
 
 /** @internal `matmul` without autocast; a product of float16 is not rounded where float32 is asked for. */

@@ -36,15 +36,15 @@ export function checkClipValue(op: string, clipValue: unknown): void {
 /** float16 as float32: sums of squares would overflow. */
 const wide = (x: Tensor): Tensor => (x.dtype === 'float16' ? cast(x, 'float32') : x);
 
-/** @internal Gradients scaled so that their norm, as of one vector, is at most `maxNorm`; and that norm before. */
+/** @internal Gradients scaled so that their norm, as of one vector, is at most `maxNorm`; and that norm before. One must have elements. */
 export function clippedByNorm(
   op: string,
-  gradients: readonly [Tensor, ...Tensor[]],
+  gradients: readonly Tensor[],
   maxNorm: number,
   { normType = 2, errorIfNonfinite = false }: ClipGradNormOptions,
 ): { readonly total: Tensor; readonly gradients: Tensor[] } {
   return compose(op, () => {
-    const each = gradients.map((g) => norm(wide(g), { p: normType }));
+    const each = gradients.filter((g) => g.size > 0).map((g) => norm(wide(g), { p: normType }));
     const found = each.length === 1 ? (each[0] as Tensor) : norm(stack(each), { p: normType });
     const finite = isfinite(found);
     const total = errorIfNonfinite ? reshape(guarded(op, reshape(found, [1]), finite, 'infinite'), []) : found;

@@ -91,7 +91,11 @@ export class Counts {
       const scalars = before as Readonly<Record<string, Tensor>>;
       const clock = clocks.get(before) ?? { scalars, members: new Set() };
       if (!clocks.has(before))
-        for (const [name, scalar] of Object.entries(scalars)) keep(assign_(scalar, numbers[name] ?? scalar));
+        for (const [name, scalar] of Object.entries(scalars)) {
+          const next = numbers[name];
+          if (next !== undefined) assign_(scalar, next);
+          keep(scalar);
+        }
       clocks.set(before, clock);
       clock.members.add(p);
       this.join(p, clock);

@@ -91,12 +91,9 @@ function clipping(options: MinimizeOptions): (gradients: readonly Tensor[]) => r
   if (clipGradNorm !== undefined) checkClipNorm('minimize', maxNorm, normOptions);
   if (clipGradValue !== undefined) checkClipValue('minimize', clipGradValue);
   return (gradients) => {
-    const [first, ...rest] = gradients;
-    if (!first) return gradients;
+    if (!gradients.some((g) => g.size > 0)) return gradients;
     const short =
-      maxNorm === undefined
-        ? gradients
-        : clippedByNorm('clipGradNorm', [first, ...rest], maxNorm, normOptions).gradients;
+      maxNorm === undefined ? gradients : clippedByNorm('clipGradNorm', gradients, maxNorm, normOptions).gradients;
     return clipGradValue === undefined ? short : clippedByValue('clipGradValue', short, clipGradValue);
   };
 }
@@ -448,10 +445,10 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
     const known = this.states.get(p);
     if (known && names.every((slot) => known[slot] && hasValue(known[slot])))
       return { slots: known, first: firstOf(known), fresh: false };
-    const first = compose(this.name, () =>
+    const made = compose(this.name, () =>
       names.map((slot) => [slot, full(p.shape, this.start(options), { device: p.device })]),
     );
-    const slots = Object.fromEntries(first) as Record<Slot, Tensor>;
+    const slots = Object.fromEntries(made) as Record<Slot, Tensor>;
     return { slots, first: firstOf(slots), fresh: true };
   }
 

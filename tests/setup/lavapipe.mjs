@@ -92,7 +92,7 @@ export async function prepareLavapipe() {
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const tests = ['tests/setup/test.mjs', 'node', 'tests/ops/float16.test.ts'];
+  const tests = ['tests/setup/test.mjs', 'node', 'tests/ops/float16.test.ts', 'tests/nn/amp.test.ts'];
   const given = process.argv.slice(2);
   try {
     const env = await prepareLavapipe();
