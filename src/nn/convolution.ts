@@ -10,9 +10,9 @@ import {
   convTranspose1d,
   convTranspose2d,
   convTranspose3d,
-  perDim,
 } from '../ops/conv.ts';
 import { zeros } from '../ops/creation.ts';
+import { perDim } from '../ops/movement.ts';
 import { checkOptions, checkTensor, compose, describe } from '../ops/record.ts';
 import { type PadMode, pad } from '../ops/windows.ts';
 import type { Device } from '../tensor/device.ts';

@@ -1,3 +1,4 @@
+import { perDim } from '../ops/movement.ts';
 import {
   type AdaptiveSize,
   type AvgPool2dOptions,
@@ -8,7 +9,6 @@ import {
   adaptiveMaxPool2d,
   avgPool1d,
   avgPool2d,
-  forEachDim,
   type MaxPoolOptions,
   maxPool1d,
   maxPool2d,
@@ -34,10 +34,10 @@ function checkWindows(
   names: readonly string[],
 ): void {
   checkOptions(layer, options, names);
-  forEachDim(layer, 'kernelSize', kernelSize, dims, 1);
+  perDim(layer, 'kernelSize', kernelSize, dims, 1);
   for (const name of ['stride', 'padding', 'dilation'] as const) {
     const value = options[name];
-    if (value !== undefined) forEachDim(layer, name, value, dims, name === 'padding' ? 0 : 1);
+    if (value !== undefined) perDim(layer, name, value, dims, name === 'padding' ? 0 : 1);
   }
 }
 

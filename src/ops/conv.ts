@@ -7,8 +7,8 @@ import { withGrad } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add } from './elementwise.ts';
 import { narrowed } from './matmul.ts';
-import { checkWhole } from './movement.ts';
-import { checkOptions, compose, describe, deviceOf, produce, readingBy, taped } from './record.ts';
+import { checkWhole, perDim } from './movement.ts';
+import { checkOptions, compose, deviceOf, produce, readingBy, taped } from './record.ts';
 import { floats } from './reductions.ts';
 import { type Sample, type Samples, sample } from './samples.ts';
 import { permute, reshape, slice, unsqueeze } from './structure.ts';
@@ -275,23 +275,6 @@ export interface ConvTransposeOptions {
   readonly dilation?: number | readonly number[] | undefined;
   /** Parts into which the channels are divided, each with weights of its own; 1 unless given. */
   readonly groups?: number | undefined;
-}
-
-/** @internal A number for each of so many dims. */
-export function perDim(
-  op: string,
-  name: string,
-  value: number | readonly number[],
-  dims: number,
-  least: number,
-): readonly number[] {
-  const list = typeof value === 'number' ? new Array<number>(dims).fill(value) : value;
-  if (!Array.isArray(list) || list.length !== dims)
-    throw new ShapeError(
-      `${op}: ${name} is ${describe(value)}, but it must be a number${dims > 1 ? ` or one for each of the ${dims} dims` : ', or a list of one'}`,
-    );
-  for (const n of list) checkWhole(op, name, n, least);
-  return list;
 }
 
 /** @internal What is added before and after each dim of the image; 'same' puts the odd one behind. */

@@ -32,6 +32,23 @@ export function checkWhole(op: string, name: string, value: unknown, least: numb
     );
 }
 
+/** @internal A whole number for each of so many dims, given as one for all or as a list. */
+export function perDim(
+  op: string,
+  name: string,
+  value: number | readonly number[],
+  dims: number,
+  least: number,
+): readonly number[] {
+  const list: readonly number[] = typeof value === 'number' ? new Array<number>(dims).fill(value) : value;
+  if (!Array.isArray(list) || list.length !== dims)
+    throw new ShapeError(
+      `${op}: ${name} is ${Array.isArray(value) ? showShape(value) : describe(value)}, but it must be a number${dims > 1 ? ` or one for each of the ${dims} dims` : ''}`,
+    );
+  for (const n of list) checkWhole(op, name, n, least);
+  return list;
+}
+
 /** One number or several as an array; a ShapeError for anything else. */
 function listOf(op: string, value: number | readonly number[]): readonly number[] {
   if (typeof value === 'number') return [value];

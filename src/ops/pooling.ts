@@ -26,7 +26,7 @@ import {
 } from '../ir/expr.ts';
 import { gradEnabled, withGrad } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { checkWhole } from './movement.ts';
+import { perDim } from './movement.ts';
 import {
   checkFlag,
   checkOptions,
@@ -375,23 +375,6 @@ function pooledMax(op: string, x: Tensor, axes: readonly Axis[], wanted: boolean
   });
 }
 
-/** @internal A number for every dim of an image, or one for each. */
-export function forEachDim(
-  op: string,
-  name: string,
-  value: number | readonly number[],
-  dims: number,
-  least: number,
-): readonly number[] {
-  const list: readonly number[] = typeof value === 'number' ? new Array<number>(dims).fill(value) : value;
-  if (!Array.isArray(list) || list.length !== dims)
-    throw new ShapeError(
-      `${op}: ${name} is ${Array.isArray(value) ? showShape(value) : describe(value)}, but it must be a number${dims > 1 ? ` or one for each of the ${dims} dims` : ''}`,
-    );
-  for (const n of list) checkWhole(op, name, n, least);
-  return list;
-}
-
 /** @internal Checks the tensor that is pooled or resampled, and gives its last dims. */
 export function imageDims(op: string, x: Tensor, dims: number): readonly number[] {
   floats(op, x);
@@ -441,7 +424,7 @@ export function slidingDims(
 ): Sliding[] {
   checkFlag(op, 'ceilMode', ceilMode);
   const each = (name: string, value: number | readonly number[], least: number): readonly number[] =>
-    forEachDim(op, name, value, image.length, least);
+    perDim(op, name, value, image.length, least);
   const sizes = each('kernelSize', kernelSize, 1);
   const strides = each('stride', stride, 1);
   const borders = each('padding', padding, 0);
@@ -613,7 +596,7 @@ export type AdaptiveSize = number | null | readonly (number | null)[];
 export function adaptiveAxes(op: string, x: Tensor, size: AdaptiveSize, dims: number): Axis[] {
   const at = imageDims(op, x, dims);
   const list = typeof size === 'number' || size === null ? at.map(() => size) : size;
-  const sizes = forEachDim(op, 'outputSize', Array.isArray(list) ? list.map((n) => n ?? 1) : (list as never), dims, 1);
+  const sizes = perDim(op, 'outputSize', Array.isArray(list) ? list.map((n) => n ?? 1) : (list as never), dims, 1);
   return at.map((dim, i) => {
     const n = x.shape[dim]!;
     if (n === 0) throw new ShapeError(`${op}: dim ${dim} of ${showShape(x.shape)} has no elements to pool`);

@@ -20,11 +20,10 @@ import {
   wide,
 } from '../ir/expr.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { checkWhole } from './movement.ts';
+import { checkWhole, perDim } from './movement.ts';
 import {
   type Axis,
   adaptiveAxes,
-  forEachDim,
   imageDims,
   type Sliding,
   sliding,
@@ -193,7 +192,7 @@ export function interpolate(x: Tensor, options: InterpolateOptions = {}): Tensor
   if ((size === undefined) === (scaleFactor === undefined))
     throw new UnsupportedError(`${op}: give either size or scaleFactor, got ${size === undefined ? 'none' : 'both'}`);
   const factors = scaleFactor === undefined ? null : factorsOf(op, scaleFactor, at.length);
-  const sizes = forEachDim(
+  const sizes = perDim(
     op,
     factors ? 'the size by scaleFactor' : 'size',
     factors ? at.map((d, i) => Math.floor(x.shape[d]! * factors[i]!)) : size!,
@@ -333,7 +332,7 @@ export function col2im(
   const op = 'fold';
   checkOptions(op, options, FOLD_OPTIONS);
   floats(op, x);
-  const image = forEachDim(op, 'outputSize', outputSize, 2, 1);
+  const image = perDim(op, 'outputSize', outputSize, 2, 1);
   if (x.ndim !== 2 && x.ndim !== 3)
     throw new ShapeError(
       `${op}: columns ${showShape(x.shape)} must be of shape [N, C * kH * kW, windows] or without N`,

@@ -1,12 +1,10 @@
 import { add, div, maximum, mul, sqrt, square, sub } from '../ops/elementwise.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { checkMoments, type MomentOptions } from './moments.ts';
 import {
-  atLeastZero,
   averaged,
-  checkBetas,
   decayed,
   Optimizer,
-  type OptimizerOptions,
   type Params,
   penalized,
   type Settings,
@@ -16,11 +14,7 @@ import {
 import { complement, over, root } from './scalars.ts';
 
 /** Options of `Adam` and `AdamW`. */
-export interface AdamOptions extends OptimizerOptions {
-  /** Shares of the old averages of the gradient and of its square that are kept; [0.9, 0.999] unless given. */
-  readonly betas?: readonly [number, number] | undefined;
-  /** Added to the root, against division by zero; 1e-8 unless given. */
-  readonly eps?: number | undefined;
+export interface AdamOptions extends MomentOptions {
   /** Divide by the largest average of squares so far (AMSGrad). */
   readonly amsgrad?: boolean | undefined;
 }
@@ -41,9 +35,8 @@ abstract class AdamFamily extends Optimizer<AdamOptions, Slot> {
     });
   }
 
-  protected override check({ betas, eps }: Settings<AdamOptions>): void {
-    checkBetas(this.name, betas);
-    atLeastZero(this.name, 'eps', eps);
+  protected override check(options: Settings<AdamOptions>): void {
+    checkMoments(this.name, options);
   }
 
   protected override slots({ amsgrad }: Settings<AdamOptions>): readonly Slot[] {

@@ -1,25 +1,10 @@
 import { abs, add, div, maximum, mul, sub } from '../ops/elementwise.ts';
-import {
-  atLeastZero,
-  averaged,
-  checkBetas,
-  Optimizer,
-  type OptimizerOptions,
-  type Params,
-  penalized,
-  type Settings,
-  type Update,
-  type Updated,
-} from './optimizer.ts';
+import { checkMoments, type MomentOptions } from './moments.ts';
+import { averaged, Optimizer, type Params, penalized, type Settings, type Update, type Updated } from './optimizer.ts';
 import { complement, over } from './scalars.ts';
 
 /** Options of `Adamax`. */
-export interface AdamaxOptions extends OptimizerOptions {
-  /** Shares of the old average of the gradient and of its old maximum that are kept; [0.9, 0.999] unless given. */
-  readonly betas?: readonly [number, number] | undefined;
-  /** Added to the magnitude of the gradient, against division by zero; 1e-8 unless given. */
-  readonly eps?: number | undefined;
-}
+export type AdamaxOptions = MomentOptions;
 
 /** @inline */
 type Slot = 'expAvg' | 'expInf';
@@ -45,9 +30,8 @@ export class Adamax extends Optimizer<AdamaxOptions, Slot> {
     });
   }
 
-  protected override check({ betas, eps }: Settings<AdamaxOptions>): void {
-    checkBetas('Adamax', betas);
-    atLeastZero('Adamax', 'eps', eps);
+  protected override check(options: Settings<AdamaxOptions>): void {
+    checkMoments('Adamax', options);
   }
 
   protected override slots(): readonly Slot[] {

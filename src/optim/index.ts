@@ -4,6 +4,7 @@ export { Adam, type AdamOptions, AdamW } from './adam.ts';
 export { Adamax, type AdamaxOptions } from './adamax.ts';
 export type { ClipGradNormOptions } from './clipping.ts';
 export type { Numbers } from './counts.ts';
+export type { DecouplingOptions, MomentOptions } from './moments.ts';
 export { NAdam, type NAdamOptions } from './nadam.ts';
 export {
   type LossScaler,

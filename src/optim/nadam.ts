@@ -1,13 +1,10 @@
 import { add, div, mul, sqrt, square, sub } from '../ops/elementwise.ts';
+import { checkMoments, type DecouplingOptions, decaying } from './moments.ts';
 import {
   atLeastZero,
   averaged,
-  checkBetas,
-  decayed,
   Optimizer,
-  type OptimizerOptions,
   type Params,
-  penalized,
   type Settings,
   type Update,
   type Updated,
@@ -15,15 +12,9 @@ import {
 import { complement, minus, over, plus, power, root, type Scalar, times } from './scalars.ts';
 
 /** Options of `NAdam`. */
-export interface NAdamOptions extends OptimizerOptions {
-  /** Shares of the old averages of the gradient and of its square that are kept; [0.9, 0.999] unless given. */
-  readonly betas?: readonly [number, number] | undefined;
-  /** Added to the root, against division by zero; 1e-8 unless given. */
-  readonly eps?: number | undefined;
+export interface NAdamOptions extends DecouplingOptions {
   /** How fast the momentum grows to its limit; 0.004 unless given. */
   readonly momentumDecay?: number | undefined;
-  /** Decay weights apart from the gradient, as `AdamW` does; false unless given. */
-  readonly decoupledWeightDecay?: boolean | undefined;
 }
 
 /** @inline */
@@ -53,10 +44,9 @@ export class NAdam extends Optimizer<NAdamOptions, Slot> {
     });
   }
 
-  protected override check({ betas, eps, momentumDecay }: Settings<NAdamOptions>): void {
-    checkBetas('NAdam', betas);
-    atLeastZero('NAdam', 'eps', eps);
-    atLeastZero('NAdam', 'momentumDecay', momentumDecay);
+  protected override check(options: Settings<NAdamOptions>): void {
+    checkMoments('NAdam', options);
+    atLeastZero('NAdam', 'momentumDecay', options.momentumDecay);
   }
 
   protected override slots(): readonly Slot[] {
@@ -69,10 +59,9 @@ export class NAdam extends Optimizer<NAdamOptions, Slot> {
 
   protected override update(step: Update<NAdamOptions, Slot>): Updated<Slot> {
     const { t, state, numbers, options } = step;
-    const { lr, betas, eps, momentumDecay, decoupledWeightDecay } = options;
+    const { lr, betas, eps, momentumDecay } = options;
     const [beta1, beta2] = betas;
-    const p = decoupledWeightDecay ? decayed(step) : step.p;
-    const d = decoupledWeightDecay ? step.g : penalized(step);
+    const [p, d] = decaying(step);
     const mu = (at: Scalar): Scalar => times(beta1, minus(1, times(0.5, power(0.96, times(at, momentumDecay)))));
     const next = mu(plus(t, 1));
     const muProduct = times(numbers.muProduct ?? 1, mu(t));

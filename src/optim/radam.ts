@@ -1,28 +1,10 @@
 import { add, div, mul, sqrt, square, sub } from '../ops/elementwise.ts';
-import {
-  atLeastZero,
-  averaged,
-  checkBetas,
-  decayed,
-  Optimizer,
-  type OptimizerOptions,
-  type Params,
-  penalized,
-  type Settings,
-  type Update,
-  type Updated,
-} from './optimizer.ts';
+import { checkMoments, type DecouplingOptions, decaying } from './moments.ts';
+import { averaged, Optimizer, type Params, type Settings, type Update, type Updated } from './optimizer.ts';
 import { complement, ifAbove, minus, over, power, root, type Scalar, times } from './scalars.ts';
 
 /** Options of `RAdam`. */
-export interface RAdamOptions extends OptimizerOptions {
-  /** Shares of the old averages of the gradient and of its square that are kept; [0.9, 0.999] unless given. */
-  readonly betas?: readonly [number, number] | undefined;
-  /** Added to the root, against division by zero; 1e-8 unless given. */
-  readonly eps?: number | undefined;
-  /** Decay weights apart from the gradient, as `AdamW` does; false unless given. */
-  readonly decoupledWeightDecay?: boolean | undefined;
-}
+export type RAdamOptions = DecouplingOptions;
 
 /** @inline */
 type Slot = 'expAvg' | 'expAvgSq';
@@ -58,9 +40,8 @@ export class RAdam extends Optimizer<RAdamOptions, Slot> {
     });
   }
 
-  protected override check({ betas, eps }: Settings<RAdamOptions>): void {
-    checkBetas('RAdam', betas);
-    atLeastZero('RAdam', 'eps', eps);
+  protected override check(options: Settings<RAdamOptions>): void {
+    checkMoments('RAdam', options);
   }
 
   protected override slots(): readonly Slot[] {
@@ -69,10 +50,9 @@ export class RAdam extends Optimizer<RAdamOptions, Slot> {
 
   protected override update(step: Update<RAdamOptions, Slot>): Updated<Slot> {
     const { t, state, options } = step;
-    const { lr, betas, eps, decoupledWeightDecay } = options;
+    const { lr, betas, eps } = options;
     const [beta1, beta2] = betas;
-    const p = decoupledWeightDecay ? decayed(step) : step.p;
-    const d = decoupledWeightDecay ? step.g : penalized(step);
+    const [p, d] = decaying(step);
     const expAvg = averaged(state.expAvg, beta1, d);
     const expAvgSq = averaged(state.expAvgSq, beta2, square(d));
     // One of the two is 0: so the plan is the same before and after.

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { onDevices, tl, value } from '../setup/open.ts';
+import { onDevices, refuses, tl, value } from '../setup/open.ts';
 
 onDevices('masks', (clean) => {
   const later = async (made: Promise<tl.Tensor>): Promise<unknown> => {
@@ -224,12 +224,7 @@ onDevices('masks', (clean) => {
     ],
   ])('refuse %s', (_, call, error, says) =>
     clean(() => {
-      const bad = (): void =>
-        tl.tidy(() => {
-          call();
-        });
-      expect(bad).toThrow(error);
-      expect(bad).toThrow(says);
+      refuses(call, error, says);
     }),
   );
 

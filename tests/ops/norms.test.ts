@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { onDevices, tl, value } from '../setup/open.ts';
+import { onDevices, refuses, tl, value } from '../setup/open.ts';
 
 const { POSITIVE_INFINITY: INF, NEGATIVE_INFINITY: MINUS_INF } = Number;
 const { linalg } = tl;
@@ -139,12 +139,7 @@ onDevices('norms', (clean) => {
     ['fro of a vector', () => linalg.norm(tl.ones([2]), { ord: 'fro' }), tl.ShapeError, /the norm fro of 1 dims/],
   ])('refuse %s', (_, call, error, says) =>
     clean(() => {
-      const bad = (): void =>
-        tl.tidy(() => {
-          call();
-        });
-      expect(bad).toThrow(error);
-      expect(bad).toThrow(says);
+      refuses(call, error, says);
     }),
   );
 

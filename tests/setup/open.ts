@@ -26,6 +26,18 @@ export async function clean(device: tl.Device, body: () => Promise<void> | void)
   expect(held(device)).toEqual(before);
 }
 
+/** A call that must fail: what is wrong with it, the call, and its error. */
+export type Refusal = readonly [name: string, run: () => unknown, error: new (...args: never[]) => Error, says: RegExp];
+
+/** Expects that a call fails with an error; what it made before is disposed. */
+export function refuses(run: () => unknown, error: Refusal[2], says: RegExp): void {
+  const failed = (): void => {
+    tl.tidy(() => void run());
+  };
+  expect(failed).toThrow(error);
+  expect(failed).toThrow(says);
+}
+
 /** Runs a test body on the device of its suite, as `clean` does. */
 export type Clean = (body: (device: tl.Device) => Promise<void> | void) => Promise<void>;
 
