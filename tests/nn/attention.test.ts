@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { devices } from '../setup/devices.ts';
 import { clean, open, tl } from '../setup/open.ts';
-import { composite, spread, testComposites } from './composite.ts';
+import { composite, spread, testLayers } from './layer.ts';
 
 type Tensor = tl.Tensor;
 const { nn } = tl;
 const F = nn.functional;
 
-testComposites('attention', [
+testLayers('attention', [
   composite({
     name: 'self-attention',
     text: 'MultiheadAttention(embedDim=4, numHeads=2',

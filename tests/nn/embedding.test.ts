@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { devices } from '../setup/devices.ts';
 import { clean, open, tl } from '../setup/open.ts';
-import { composite, testComposites } from './composite.ts';
+import { composite, testLayers } from './layer.ts';
 
 const { nn } = tl;
 const F = nn.functional;
 
-testComposites('embeddings', [
+testLayers('embeddings', [
   composite({
     name: 'Embedding',
     text: 'Embedding(5, 3)',

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { devices } from '../setup/devices.ts';
 import { clean, open, tl } from '../setup/open.ts';
-import { composite, spread, testComposites } from './composite.ts';
+import { composite, spread, testLayers } from './layer.ts';
 
 type Tensor = tl.Tensor;
 const { nn } = tl;
 
-testComposites('recurrent layers', [
+testLayers('recurrent layers', [
   composite({
     name: 'RNN with relu, of two layers in both directions, from a state',
     text: 'RNN(1, 2, numLayers=2, bidirectional=true)',

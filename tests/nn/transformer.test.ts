@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Shape } from '../../src/core/shape.ts';
 import { devices } from '../setup/devices.ts';
 import { clean, open, tl } from '../setup/open.ts';
-import { composite, spread, testComposites } from './composite.ts';
+import { composite, spread, testLayers } from './layer.ts';
 
 type Tensor = tl.Tensor;
 const { nn } = tl;
@@ -25,7 +25,7 @@ const prefixed = (prefix: string, state: Record<string, Shape>): Record<string, 
   Object.fromEntries(Object.entries(state).map(([key, shape]) => [`${prefix}${key}`, shape]));
 const small = { dimFeedforward: 2, activation: 'gelu' } as const;
 
-testComposites('transformer layers', [
+testLayers('transformer layers', [
   composite({
     name: 'TransformerEncoderLayer',
     text: 'TransformerEncoderLayer(',
