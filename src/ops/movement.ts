@@ -43,7 +43,7 @@ export function perDim(
   const list: readonly number[] = typeof value === 'number' ? new Array<number>(dims).fill(value) : value;
   if (!Array.isArray(list) || list.length !== dims)
     throw new ShapeError(
-      `${op}: ${name} is ${Array.isArray(value) ? showShape(value) : describe(value)}, but it must be a number${dims > 1 ? ` or one for each of the ${dims} dims` : ''}`,
+      `${op}: ${name} is ${Array.isArray(value) ? showShape(value) : describe(value)}, but it must be a number or ${dims === 1 ? 'a list of one' : `one for each of the ${dims} dims`}`,
     );
   for (const n of list) checkWhole(op, name, n, least);
   return list;

@@ -90,7 +90,7 @@ const BAD: readonly Refusal[] = [
     'maxPool1d by two sizes',
     () => F.maxPool1d(x(1, 3), [2, 2]),
     tl.ShapeError,
-    /^maxPool1d: kernelSize is \[2, 2\], but it must be a number$/,
+    /^maxPool1d: kernelSize is \[2, 2\], but it must be a number or a list of one$/,
   ],
   [
     'maxPool2d by windows too large',
