@@ -99,8 +99,12 @@ const extremes =
     });
 
 function picked(x: Val, d: number, n: number, fn: Place): Val[] {
-  const source = asVector(x);
-  const indices = places(source, d, n, fn);
+  const vector = asVector(x);
+  const indices = places(vector, d, n, fn);
+  // Where the places are not known, it is not either where their gradient goes.
+  const source = indices.wild
+    ? map([vector], (v) => v, { dtype: vector.dtype, roundings: 0, gradient: (g) => [{ ...g, wild: true }] })
+    : vector;
   // Places that nobody knows are in range all the same.
   const values = gatherVal(source, d, { ...indices, wild: false });
   const back = (v: Val): Val => ({ ...(x.shape.length === 0 ? shaped(v, []) : v), wild: v.wild || indices.wild });
