@@ -708,7 +708,10 @@ function losses(m: Model, loss: Val, o: Options): Handle {
 }
 
 const CURVED = new Set([...Object.keys(LINALG), 'cumprod', 'prod', 'norm', 'matrixNorm']);
-const COMPOSED = new Set([ORDER, INDEXING, MOVEMENT, LINALG].flatMap((ops) => Object.keys(ops)));
+const COMPOSED = new Set([
+  ...[ORDER, INDEXING, MOVEMENT, LINALG].flatMap((ops) => Object.keys(ops)),
+  ...['silu', 'rsqrt', 'std', 'logsumexp', 'softmax', 'logSoftmax', 'linear', 'mseLoss', 'crossEntropy'],
+]);
 
 /** Functions along a dim, and others whose result may lie in memory in another order, or with gaps. */
 const LOOSE = new Set([
