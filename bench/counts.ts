@@ -5,7 +5,7 @@ import { createWebGPUBackend } from '../src/backends/webgpu/webgpu.ts';
 import * as tl from '../src/index.ts';
 import { Device } from '../src/tensor/device.ts';
 import { between, type Calls, type CountedGPU, counted } from './calls.ts';
-import { type HostBatch, hostBatches, makeMlp, SIZES } from './mlp.ts';
+import { type HostBatch, hostBatches, makeLeNet, makeLstm, makeMlp, type Training } from './training.ts';
 
 /** The least, the middle and the most of a count over the steps. */
 export interface Range {
@@ -126,29 +126,32 @@ export interface CountOptions {
   readonly steps?: number;
 }
 
-const upload = (batch: HostBatch): { x: tl.Tensor; y: tl.Tensor } => ({
-  x: tl.tensor(batch.x, { shape: [batch.y.length, SIZES[0]] }),
+const upload = (batch: HostBatch, sample: readonly number[]): { x: tl.Tensor; y: tl.Tensor } => ({
+  x: tl.tensor(batch.x, { shape: [batch.y.length, ...sample] }),
   y: tl.tensor(batch.y),
 });
+
+/** Makes a model with its optimizer on the default device. */
+export type Maker = () => Training;
 
 /**
  * Counts the calls of training steps on the default device: each with a fresh batch from the host and a new rate from a scheduler,
  * every tenth with a read of the loss.
  */
-export async function countSteps(gpu: CountedGPU, options: CountOptions = {}): Promise<StepCounts> {
+export async function countSteps(gpu: CountedGPU, make: Maker, options: CountOptions = {}): Promise<StepCounts> {
   tl.manualSeed(1);
-  const mlp = makeMlp();
-  const schedule = new tl.optim.LambdaLR(mlp.adam, (step) => 1 / (1 + 0.01 * step));
+  const training = make();
+  const schedule = new tl.optim.LambdaLR(training.adam, (step) => 1 / (1 + 0.01 * step));
   const data = hostBatches(16, options.batch ?? 64);
   const counts = await drive(gpu, options, (i, reads) => {
-    const { x, y } = upload(data[i % data.length]!);
-    const loss = mlp.step(x, y);
+    const { x, y } = upload(data[i % data.length]!, training.sample);
+    const loss = training.step(x, y);
     schedule.step();
     x.dispose();
     y.dispose();
     return reads ? read(loss) : undefined;
   });
-  mlp.dispose();
+  training.dispose();
   return counts;
 }
 
@@ -156,16 +159,17 @@ export async function countSteps(gpu: CountedGPU, options: CountOptions = {}): P
 export async function watchMemory(
   device: tl.Device,
   kind: 'loop' | 'loader',
+  make: Maker,
   options: CountOptions = {},
 ): Promise<LiveMemory> {
   const { batch = 64, warmup = 100, steps = 1000 } = options;
   tl.manualSeed(1);
-  const mlp = makeMlp();
-  const schedule = new tl.optim.LambdaLR(mlp.adam, (step) => 1 / (1 + 0.01 * step));
+  const training = make();
+  const schedule = new tl.optim.LambdaLR(training.adam, (step) => 1 / (1 + 0.01 * step));
   const seen: tl.MemoryReport[] = [];
   let i = 0;
   const step = async (x: tl.Tensor, y: tl.Tensor): Promise<void> => {
-    const loss = mlp.step(x, y);
+    const loss = training.step(x, y);
     schedule.step();
     if (i % 10 === 9) await read(loss);
     if (i++ >= warmup) seen.push(tl.memory(device));
@@ -173,7 +177,7 @@ export async function watchMemory(
   if (kind === 'loop') {
     const data = hostBatches(16, batch);
     while (i < steps) {
-      const { x, y } = upload(data[i % data.length]!);
+      const { x, y } = upload(data[i % data.length]!, training.sample);
       await step(x, y);
       x.dispose();
       y.dispose();
@@ -181,14 +185,14 @@ export async function watchMemory(
   } else {
     const rows = 20 * batch;
     const x = hostBatches(1, rows)[0]!;
-    const rowsOf = { x: tl.tensor(x.x, { shape: [rows, SIZES[0]] }), y: tl.tensor(x.y) };
+    const rowsOf = { x: tl.tensor(x.x, { shape: [rows, ...training.sample] }), y: tl.tensor(x.y) };
     const set = new tl.data.TensorDataset(rowsOf.x, rowsOf.y);
     const loader = new tl.data.DataLoader(set, { batchSize: batch, shuffle: true });
     while (i < steps) for await (const { x, y } of loader) await step(x, y);
     rowsOf.x.dispose();
     rowsOf.y.dispose();
   }
-  mlp.dispose();
+  training.dispose();
   return {
     bytes: range(seen.map((m) => m.bytes)),
     buffers: range(seen.map((m) => m.buffers)),
@@ -196,9 +200,13 @@ export async function watchMemory(
   };
 }
 
-/** The counts of one library. */
+/** The models whose steps are counted, by their names in the table. */
+export const MODELS: Readonly<Record<string, Maker>> = { MLP: makeMlp, LeNet: makeLeNet, LSTM: makeLstm };
+
+/** The counts of one library on one model. */
 export interface CountReport {
   readonly name: string;
+  readonly model: string;
   readonly counts: StepCounts;
   readonly memory?: { readonly loop: LiveMemory; readonly loader: LiveMemory };
 }
@@ -208,9 +216,14 @@ export async function countAll(options: { readonly peers: boolean }): Promise<Co
   const reports: CountReport[] = [];
   for (const variants of ['hardware', 'software'] as const) {
     const { device, ...gpu } = await openNull(variants);
-    const counts = await countSteps(gpu);
-    const memory = { loop: await watchMemory(device, 'loop'), loader: await watchMemory(device, 'loader') };
-    reports.push({ name: `tensorloom, kernels for ${variants}`, counts, memory });
+    for (const [model, make] of Object.entries(MODELS)) {
+      const counts = await countSteps(gpu, make);
+      const memory = {
+        loop: await watchMemory(device, 'loop', make),
+        loader: await watchMemory(device, 'loader', make),
+      };
+      reports.push({ name: `tensorloom, kernels for ${variants}`, model, counts, memory });
+    }
     device.destroy();
   }
   return options.peers ? [...reports, ...(await countPeers())] : reports;
@@ -227,7 +240,7 @@ async function countPeers(): Promise<CountReport[]> {
       await contestant.once();
       if (reads) await contestant.settle();
     });
-    reports.push({ name: peer.name, counts });
+    reports.push({ name: peer.name, model: 'MLP', counts });
     contestant.dispose?.();
   }
   return reports;
@@ -237,29 +250,31 @@ const short = (x: number): number => Number(x.toPrecision(3));
 
 /** Prints the counts, a row for each library. */
 export function showCounts(reports: readonly CountReport[]): void {
-  const rows = reports.map(({ name, counts: { mean: m, lastMade, ms, meanMs } }): [string, Record<string, number>] => [
-    name,
-    {
-      dispatches: short(m.dispatches),
-      passes: short(m.passes),
-      submits: short(m.submits),
-      'bind groups': short(m.bindGroups),
-      buffers: short(m.buffers),
-      pipelines: short(m.pipelines),
-      writeBuffer: short(m.writeBuffer),
-      'last step that made any': lastMade,
-      'host ms (median)': short(ms.median),
-      'host ms (mean)': short(meanMs),
-    },
-  ]);
+  const rows = reports.map(
+    ({ name, model, counts: { mean: m, lastMade, ms, meanMs } }): [string, Record<string, number>] => [
+      `${model}: ${name}`,
+      {
+        dispatches: short(m.dispatches),
+        passes: short(m.passes),
+        submits: short(m.submits),
+        'bind groups': short(m.bindGroups),
+        buffers: short(m.buffers),
+        pipelines: short(m.pipelines),
+        writeBuffer: short(m.writeBuffer),
+        'last step that made any': lastMade,
+        'host ms (median)': short(ms.median),
+        'host ms (mean)': short(meanMs),
+      },
+    ],
+  );
   console.log(
-    `WebGPU calls per step of training an MLP ${SIZES.join('-')} with Adam, batch of 64, after the warm-up; the loss is read in ` +
-      'every tenth step, which adds one submit',
+    'WebGPU calls per step of training with Adam on a batch of 64 (see bench/training.ts), after the warm-up; the loss is read in every ' +
+      'tenth step, which adds one submit',
   );
   console.table(Object.fromEntries(rows));
-  for (const { name, memory } of reports) {
+  for (const { name, model, memory } of reports) {
     if (!memory) continue;
-    console.log(`${name}: live memory over 900 of 1,000 steps, least and most`);
+    console.log(`${model}: ${name}: live memory over 900 of 1,000 steps, least and most`);
     const row = ({ bytes, buffers, tensors }: LiveMemory): Record<string, string> => ({
       bytes: `${bytes.least}-${bytes.most}`,
       buffers: `${buffers.least}-${buffers.most}`,

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { type Contestant, packageVersion } from './harness.ts';
-import { hostBatches, random, SIZES } from './mlp.ts';
+import { hostBatches, random, SIZES } from './training.ts';
 import type { Task } from './workloads.ts';
 
 const manifest = new URL('./peers/package.json', import.meta.url);

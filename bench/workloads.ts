@@ -1,7 +1,7 @@
 // The work that is timed, and how tensorloom does it. Peers do the same in peers.ts.
 import * as tl from '../src/index.ts';
 import type { Contestant, DeviceKind, Workload } from './harness.ts';
-import { hostBatches, type Mlp, makeMlp, mlpFlops, random, SIZES } from './mlp.ts';
+import { hostBatches, makeMlp, mlpFlops, random, SIZES, type Training } from './training.ts';
 
 /** What a workload computes, and with which sizes: enough for every library to do it. */
 export type Task =
@@ -180,7 +180,7 @@ function ours(task: Task, { kind, fused }: OpenDevice): Make {
 function train(device: tl.Device, kind: DeviceKind, batch: number, fused: boolean): Contestant {
   tl.setDefaultDevice(device);
   tl.manualSeed(1);
-  const mlp: Mlp = makeMlp();
+  const mlp: Training = makeMlp();
   const data = hostBatches(1, batch)[0]!;
   const x = tl.tensor(data.x, { shape: [batch, SIZES[0]], device });
   const y = tl.tensor(data.y, { device });

@@ -1,23 +1,31 @@
 // What a training step asks of WebGPU: counts, which repeat exactly, on Dawn's null backend, which needs no adapter.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { countSteps, type LiveMemory, openNull, type StepCounts, watchMemory } from '../../bench/counts.ts';
+import { countSteps, type LiveMemory, MODELS, openNull, type StepCounts, watchMemory } from '../../bench/counts.ts';
+import { open as openDevice } from '../setup/open.ts';
 
 const exactly = (n: number): object => ({ least: n, median: n, most: n });
 const flat = ({ bytes, buffers, tensors }: LiveMemory): number[] =>
   [bytes, buffers, tensors].map((r) => r.most - r.least);
 
-describe.each(['hardware', 'software'] as const)('an MLP train step with the kernels for %s', (variants) => {
+/** Dispatches of a step: a change that needs more says why. */
+const DISPATCHES: Readonly<Record<string, number>> = { MLP: 17, LeNet: 36, LSTM: 144 };
+
+const runs = (['hardware', 'software'] as const).flatMap((variants) =>
+  Object.entries(MODELS).map(([model, make]) => ({ variants, model, make })),
+);
+
+describe.each(runs)('a train step of the $model with the kernels for $variants', ({ variants, model, make }) => {
   let open: Awaited<ReturnType<typeof openNull>>;
   let counts: StepCounts;
   beforeAll(async () => {
     open = await openNull(variants);
-    counts = await countSteps(open);
+    counts = await countSteps(open, make, { steps: 60 });
   });
   afterAll(() => open.device.destroy());
 
   test('is one submit of one pass with few dispatches', () => {
     const { dispatches, passes, encoders, submits, copies } = counts.steps;
-    expect(dispatches.most).toBeLessThanOrEqual(24);
+    expect(dispatches.most).toBeLessThanOrEqual(DISPATCHES[model]!);
     expect({ passes, encoders, submits, copies }).toEqual({
       passes: exactly(1),
       encoders: exactly(1),
@@ -46,10 +54,27 @@ describe.each(['hardware', 'software'] as const)('an MLP train step with the ker
   });
 
   test('needs no more memory after 1,000 steps', async () => {
-    expect(flat(await watchMemory(open.device, 'loop'))).toEqual([0, 0, 0]);
-  });
-
-  test('needs no more memory after 1,000 steps over a DataLoader', async () => {
-    expect(flat(await watchMemory(open.device, 'loader'))).toEqual([0, 0, 0]);
+    expect(flat(await watchMemory(open.device, 'loop', make))).toEqual([0, 0, 0]);
   });
 });
+
+test.each(['hardware', 'software'] as const)(
+  '1,000 steps over a DataLoader need no more memory: %s',
+  async (variants) => {
+    const { device } = await openNull(variants);
+    expect(flat(await watchMemory(device, 'loader', MODELS.MLP!))).toEqual([0, 0, 0]);
+    device.destroy();
+  },
+);
+
+test.each(['LeNet', 'LSTM'])(
+  '1,000 steps of the %s on cpu need no more memory',
+  { timeout: 120_000 },
+  async (model) => {
+    const device = await openDevice('cpu');
+    const memory = await watchMemory(device, 'loop', MODELS[model]!, { batch: 2 });
+    device.destroy();
+    expect(flat(memory)).toEqual([0, 0, 0]);
+    expect(memory.tensors.most).toBeGreaterThan(0);
+  },
+);
