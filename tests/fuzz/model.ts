@@ -478,7 +478,9 @@ export class Model implements Machine<Handle, Set<Handle>> {
   backward(y: Handle, options: Options): void {
     const createGraph = options.createGraph === true;
     const retainGraph = (options.retainGraph as boolean | undefined) ?? createGraph;
-    const seed = this.seed(y, options.gradient as Handle | undefined);
+    const given = this.seed(y, options.gradient as Handle | undefined);
+    // What is accumulated has no history, be there one of the gradient that was given.
+    const seed = createGraph ? given : { ...given, gradient: { ...given.gradient, tape: null } };
     this.pass([seed], { retainGraph, createGraph }, (tape, g) => {
       const leaf = tape.leaf as { grad: Val | null; handle?: Handle } | null;
       if (!leaf) return;
