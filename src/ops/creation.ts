@@ -342,6 +342,9 @@ function like(op: string, x: Tensor, options: TensorOptions, dtype: DType = x.dt
 /** Zeros of a tensor's shape, dtype and device. */
 export const zerosLike = (x: Tensor, options: TensorOptions = {}): Tensor =>
   constant('zerosLike', x?.shape, 0, like('zerosLike', x, options));
+/** A tensor of another's shape, dtype and device whose content is not promised; zeros here (`torch.empty_like`). */
+export const emptyLike = (x: Tensor, options: TensorOptions = {}): Tensor =>
+  constant('emptyLike', x?.shape, 0, like('emptyLike', x, options));
 /** Ones of a tensor's shape, dtype and device. */
 export const onesLike = (x: Tensor, options: TensorOptions = {}): Tensor =>
   constant('onesLike', x?.shape, 1, like('onesLike', x, options));

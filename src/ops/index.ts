@@ -16,6 +16,7 @@ export {
 export {
   arange,
   empty,
+  emptyLike,
   eye,
   fromBuffer,
   full,

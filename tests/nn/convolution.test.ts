@@ -1,89 +1,83 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { devices } from '../setup/devices.ts';
 import { clean, open, refuses, tl } from '../setup/open.ts';
+import { testLayers } from './layer.ts';
 
 type Tensor = tl.Tensor;
 const { nn } = tl;
 const F = nn.functional;
 
-/** Layers with every option at least once, an input for each, and the shape of the output. */
-const LAYERS: readonly (readonly [name: string, make: () => tl.nn.Module, input: number[], output: number[]])[] = [
-  ['Conv1d', () => new nn.Conv1d(2, 4, 3), [2, 2, 9], [2, 4, 7]],
-  ['Conv1d, same, dilated', () => new nn.Conv1d(2, 3, 4, { padding: 'same', dilation: 2 }), [2, 9], [3, 9]],
-  [
-    'Conv2d with strides, groups and no bias',
-    () => new nn.Conv2d(4, 6, [3, 2], { stride: [2, 1], padding: [1, 0], groups: 2, bias: false }),
-    [2, 4, 5, 6],
-    [2, 6, 3, 5],
-  ],
-  [
-    'Conv2d, reflecting',
-    () => new nn.Conv2d(1, 2, 3, { padding: [2, 1], paddingMode: 'reflect' }),
-    [1, 4, 5],
-    [2, 6, 5],
-  ],
-  [
-    'Conv2d, the same size with a circular border',
-    () => new nn.Conv2d(2, 2, [2, 3], { padding: 'same', paddingMode: 'circular' }),
-    [1, 2, 4, 3],
-    [1, 2, 4, 3],
-  ],
-  [
-    'Conv2d, replicating no border',
-    () => new nn.Conv2d(2, 2, 2, { padding: 'valid', paddingMode: 'replicate' }),
-    [1, 2, 3, 3],
-    [1, 2, 2, 2],
-  ],
-  ['Conv3d', () => new nn.Conv3d(1, 2, 2, { stride: 2, padding: 1 }), [1, 1, 2, 3, 4], [1, 2, 2, 2, 3]],
-  [
-    'ConvTranspose1d',
-    () => new nn.ConvTranspose1d(3, 2, 4, { stride: 3, padding: 1, outputPadding: 2, dilation: 2 }),
-    [2, 3, 4],
-    [2, 2, 16],
-  ],
-  [
-    'ConvTranspose2d',
-    () => new nn.ConvTranspose2d(4, 2, [2, 3], { stride: [2, 1], groups: 2, bias: false }),
-    [4, 3, 2],
-    [2, 6, 4],
-  ],
-  ['ConvTranspose3d', () => new nn.ConvTranspose3d(2, 1, 2), [1, 2, 1, 2, 2], [1, 1, 2, 3, 3]],
-];
-
-describe.each(devices)('convolutional layers on %s', (name) => {
-  let device: tl.Device;
-  beforeAll(async () => {
-    device = await open(name);
-  });
-  afterAll(() => {
-    device.destroy();
-  });
-
-  it.each(LAYERS)(
-    '%s gives outputs of the right shape, a state that comes back, and leaves nothing',
-    async (_, make, input, output) => {
-      await clean(device, async () => {
-        const layer = tl.tidy(make);
-        const other = tl.tidy(make);
-        const x = tl.randn(input);
-        const forward = async (of: tl.nn.Module): Promise<number[]> => {
-          const y = of.forward(x);
-          expect(y.shape).toEqual(output);
-          const values = Array.from(await y.data());
-          y.dispose();
-          return values;
-        };
-        const before = await forward(layer);
-        expect(await forward(other)).not.toEqual(before);
-        expect(other.loadStateDict(layer.stateDict())).toEqual({ missing: [], unexpected: [] });
-        expect(await forward(other)).toEqual(before);
-        layer.eval();
-        expect(await forward(layer)).toEqual(before);
-        for (const thing of [layer, other, x]) thing.dispose();
-      });
-    },
-  );
-});
+testLayers('convolutional layers', [
+  {
+    text: 'Conv1d(2, 4, kernelSize=[3], stride=[1], padding=[0], dilation=[1], groups=1, bias=true)',
+    make: () => new nn.Conv1d(2, 4, 3),
+    inputs: [[2, 2, 9]],
+    output: [2, 4, 7],
+    state: { weight: [4, 2, 3], bias: [4] },
+  },
+  {
+    text: 'Conv1d(2, 3, kernelSize=[4], stride=[1], padding=same, dilation=[2], groups=1, bias=true)',
+    make: () => new nn.Conv1d(2, 3, 4, { padding: 'same', dilation: 2 }),
+    inputs: [[2, 9]],
+    output: [3, 9],
+    state: { weight: [3, 2, 4], bias: [3] },
+  },
+  {
+    text: 'Conv2d(4, 6, kernelSize=[3, 2], stride=[2, 1], padding=[1, 0], dilation=[1, 1], groups=2, bias=false)',
+    make: () => new nn.Conv2d(4, 6, [3, 2], { stride: [2, 1], padding: [1, 0], groups: 2, bias: false }),
+    inputs: [[2, 4, 5, 6]],
+    output: [2, 6, 3, 5],
+    state: { weight: [6, 2, 3, 2] },
+  },
+  {
+    text: 'Conv2d(1, 2, kernelSize=[3, 3], stride=[1, 1], padding=[2, 1], dilation=[1, 1], groups=1, bias=true, paddingMode=reflect)',
+    make: () => new nn.Conv2d(1, 2, 3, { padding: [2, 1], paddingMode: 'reflect' }),
+    inputs: [[1, 4, 5]],
+    output: [2, 6, 5],
+    state: { weight: [2, 1, 3, 3], bias: [2] },
+  },
+  {
+    text: 'Conv2d(2, 2, kernelSize=[2, 3], stride=[1, 1], padding=same, dilation=[1, 1], groups=1, bias=true, paddingMode=circular)',
+    make: () => new nn.Conv2d(2, 2, [2, 3], { padding: 'same', paddingMode: 'circular' }),
+    inputs: [[1, 2, 4, 3]],
+    output: [1, 2, 4, 3],
+    state: { weight: [2, 2, 2, 3], bias: [2] },
+  },
+  {
+    text: 'Conv2d(2, 2, kernelSize=[2, 2], stride=[1, 1], padding=valid, dilation=[1, 1], groups=1, bias=true, paddingMode=replicate)',
+    make: () => new nn.Conv2d(2, 2, 2, { padding: 'valid', paddingMode: 'replicate' }),
+    inputs: [[1, 2, 3, 3]],
+    output: [1, 2, 2, 2],
+    state: { weight: [2, 2, 2, 2], bias: [2] },
+  },
+  {
+    text: 'Conv3d(1, 2, kernelSize=[2, 2, 2], stride=[2, 2, 2], padding=[1, 1, 1], dilation=[1, 1, 1], groups=1, bias=true)',
+    make: () => new nn.Conv3d(1, 2, 2, { stride: 2, padding: 1 }),
+    inputs: [[1, 1, 2, 3, 4]],
+    output: [1, 2, 2, 2, 3],
+    state: { weight: [2, 1, 2, 2, 2], bias: [2] },
+  },
+  {
+    text: 'ConvTranspose1d(3, 2, kernelSize=[4], stride=[3], padding=[1], dilation=[2], groups=1, bias=true, outputPadding=[2])',
+    make: () => new nn.ConvTranspose1d(3, 2, 4, { stride: 3, padding: 1, outputPadding: 2, dilation: 2 }),
+    inputs: [[2, 3, 4]],
+    output: [2, 2, 16],
+    state: { weight: [3, 2, 4], bias: [2] },
+  },
+  {
+    text: 'ConvTranspose2d(4, 2, kernelSize=[2, 3], stride=[2, 1], padding=[0, 0], dilation=[1, 1], groups=2, bias=false, outputPadding=[0, 0])',
+    make: () => new nn.ConvTranspose2d(4, 2, [2, 3], { stride: [2, 1], groups: 2, bias: false }),
+    inputs: [[4, 3, 2]],
+    output: [2, 6, 4],
+    state: { weight: [4, 1, 2, 3] },
+  },
+  {
+    text: 'ConvTranspose3d(2, 1, kernelSize=[2, 2, 2], stride=[1, 1, 1], padding=[0, 0, 0], dilation=[1, 1, 1], groups=1, bias=true, outputPadding=[0, 0, 0])',
+    make: () => new nn.ConvTranspose3d(2, 1, 2),
+    inputs: [[1, 2, 1, 2, 2]],
+    output: [1, 1, 2, 3, 3],
+    state: { weight: [2, 1, 2, 2, 2], bias: [1] },
+  },
+]);
 
 describe('convolutional layers', () => {
   let device: tl.Device;
@@ -94,43 +88,8 @@ describe('convolutional layers', () => {
     device.destroy();
   });
 
-  it.each(LAYERS)('%s has gradients of first and second order', async (_, make, input) => {
+  it("has parameters of PyTorch's ranges", async () => {
     await clean(device, async () => {
-      const layer = tl.tidy(make);
-      const x = tl.randn(input);
-      // The parameters are inputs, so that they are checked as well.
-      const own = layer.namedParameters();
-      const set = (values: readonly Tensor[]): unknown =>
-        Object.assign(layer, Object.fromEntries(own.map(([path], i) => [path, values[i]])));
-      const call = (image: Tensor, ...values: Tensor[]): Tensor => {
-        set(values);
-        return layer.forward(image);
-      };
-      const inputs = [x, ...own.map(([, p]) => p)];
-      await tl.gradcheck((image, ...values) => call(image!, ...values), inputs);
-      await tl.gradgradcheck((image, ...values) => call(image!, ...values), inputs);
-      set(inputs.slice(1));
-      layer.dispose();
-      x.dispose();
-    });
-  });
-
-  it("has PyTorch's names, shapes and ranges of parameters", async () => {
-    await clean(device, async () => {
-      const shapes = (layer: tl.nn.Module): unknown => {
-        const list = layer.namedParameters().map(([path, p]) => [path, p.shape]);
-        layer.dispose();
-        return list;
-      };
-      expect(shapes(new nn.Conv2d(4, 6, [3, 5], { groups: 2 }))).toEqual([
-        ['weight', [6, 2, 3, 5]],
-        ['bias', [6]],
-      ]);
-      expect(shapes(new nn.ConvTranspose2d(4, 6, [3, 5], { groups: 2 }))).toEqual([
-        ['weight', [4, 3, 3, 5]],
-        ['bias', [6]],
-      ]);
-      expect(shapes(new nn.Conv3d(1, 2, 3, { bias: false }))).toEqual([['weight', [2, 1, 3, 3, 3]]]);
       for (const [layer, fan] of [
         [new nn.Conv2d(8, 64, 3), 8 * 9],
         [new nn.ConvTranspose2d(64, 8, 3), 8 * 9],
@@ -157,18 +116,6 @@ describe('convolutional layers', () => {
       expect(Array.from(await got!.data())).toEqual(Array.from(await want!.data()));
       for (const t of [layer, got!, want!]) t.dispose();
     });
-  });
-
-  it('shows its sizes', () => {
-    const layers = [
-      new nn.Conv2d(3, 8, 3, { padding: 'same', paddingMode: 'reflect' }),
-      new nn.ConvTranspose1d(3, 8, 4, { stride: 2, bias: false }),
-    ];
-    expect(layers.map(String)).toEqual([
-      'Conv2d(3, 8, kernelSize=[3, 3], stride=[1, 1], padding=same, dilation=[1, 1], groups=1, bias=true, paddingMode=reflect)',
-      'ConvTranspose1d(3, 8, kernelSize=[4], stride=[2], padding=[0], dilation=[1], groups=1, bias=false, outputPadding=[0])',
-    ]);
-    for (const layer of layers) layer.dispose();
   });
 
   const x = (...shape: number[]): Tensor => tl.ones(shape);

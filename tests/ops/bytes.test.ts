@@ -95,6 +95,7 @@ describe.each(opened)('bytes on %s', (_name, device) => {
       tl.linspace(0, 4, 5, options),
       tl.onesLike(x),
       tl.fullLike(x, 7),
+      tl.emptyLike(x),
     ]);
     expect(new Set(made.map((t) => t.dtype))).toEqual(new Set([dtype]));
     expect(await Promise.all(made.map((t) => t.toArray()))).toEqual([
@@ -117,6 +118,7 @@ describe.each(opened)('bytes on %s', (_name, device) => {
       [0, 1, 2, 3, 4],
       [1, 1, 1],
       [7, 7, 7],
+      [0, 0, 0],
     ]);
     expect(await s.track(tl.full([], 9, options)).item()).toBe(9);
     expect(s.track(tl.tensor(Uint8ClampedArray.of(1))).dtype).toBe('uint8');
