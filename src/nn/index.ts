@@ -120,6 +120,7 @@ export {
   GRUCell,
   LSTM,
   LSTMCell,
+  type LSTMOptions,
   type RecurrentOptions,
   RNN,
   RNNCell,

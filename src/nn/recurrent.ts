@@ -3,11 +3,11 @@ import { type Shape, sameShape, showShape } from '../core/shape.ts';
 import { zeros } from '../ops/creation.ts';
 import { add } from '../ops/elementwise.ts';
 import { cat, stack } from '../ops/joins.ts';
-import { linear } from '../ops/matmul.ts';
+import { linear, matmul } from '../ops/matmul.ts';
 import { checkFlag, checkOptions, compose, describe, deviceOf } from '../ops/record.ts';
-import { type CellKind, gatesOf, recurrence } from '../ops/recurrent.ts';
+import { type CellKind, gatesOf, type Recurrence, type RecurrenceOptions, recurrence } from '../ops/recurrent.ts';
 import { floats } from '../ops/reductions.ts';
-import { select, squeeze, transpose, unsqueeze } from '../ops/structure.ts';
+import { narrow, select, squeeze, transpose, unsqueeze } from '../ops/structure.ts';
 import type { Device } from '../tensor/device.ts';
 import { internal } from '../tensor/scope.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -29,6 +29,12 @@ export interface RecurrentOptions {
   readonly bidirectional?: boolean | undefined;
   /** The default device unless given. */
   readonly device?: Device | undefined;
+}
+
+/** Options of `LSTM`. */
+export interface LSTMOptions extends RecurrentOptions {
+  /** The size to which a learned matrix projects the hidden state; 0, unless given, for none. Below the hidden size. */
+  readonly projSize?: number | undefined;
 }
 
 /** The function that a plain recurrent layer applies. */
@@ -76,9 +82,15 @@ function made(shapes: readonly Shape[], hiddenSize: number, device: Device | und
 }
 
 /** The shapes of the parameters of a cell, in the order of their names: `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`. */
-function shapesOf(kind: CellKind, inputSize: number, hiddenSize: number, bias: boolean): Shape[] {
+function shapesOf(
+  kind: CellKind,
+  inputSize: number,
+  hiddenSize: number,
+  bias: boolean,
+  outputSize = hiddenSize,
+): Shape[] {
   const rows = gatesOf(kind) * hiddenSize;
-  return [[rows, inputSize], [rows, hiddenSize], ...(bias ? [[rows], [rows]] : [])];
+  return [[rows, inputSize], [rows, outputSize], ...(bias ? [[rows], [rows]] : [])];
 }
 
 /** Parameters of one layer in one direction. */
@@ -95,6 +107,16 @@ function projected(kind: CellKind, x: Tensor, [weight, , inputBias, hiddenBias]:
     : [linear(x, weight, add(inputBias, hiddenBias)), null];
 }
 
+type RecurrentState = Pick<RecurrenceOptions, 'h' | 'c'>;
+
+/** An input [time, batch, rows] with something added to the step that is taken first. */
+function withFirst(input: Tensor, first: Tensor, reverse: boolean): Tensor {
+  const steps = input.shape[0] as number;
+  const others = narrow(input, 0, reverse ? 0 : 1, steps - 1);
+  const own = add(narrow(input, 0, reverse ? steps - 1 : 0, 1), unsqueeze(first, 0));
+  return cat(reverse ? [others, own] : [own, others]);
+}
+
 /** What the layers have in common; the names of their parameters are PyTorch's, such as `weight_ih_l0_reverse`. */
 abstract class Recurrent<Inputs extends readonly unknown[], Output> extends Module<Inputs, Output> {
   /** [gates * hiddenSize, width of the layer's input] for `weight_ih_l0`, and [gates * hiddenSize, hiddenSize] for `weight_hh_l0`. */
@@ -108,19 +130,27 @@ abstract class Recurrent<Inputs extends readonly unknown[], Output> extends Modu
   readonly bidirectional: boolean;
   readonly #op: string;
   readonly #kind: CellKind;
+  /** Of the hidden state that is given out. */
+  readonly #outputSize: number;
 
   constructor(
     op: string,
     kind: CellKind,
     readonly inputSize: number,
     readonly hiddenSize: number,
-    options: RecurrentOptions,
+    options: LSTMOptions,
   ) {
     super();
     const { numLayers = 1, bias = true, batchFirst = false, dropout = 0, bidirectional = false, device } = options;
+    const { projSize = 0 } = options;
     for (const [name, n] of Object.entries({ inputSize, hiddenSize, numLayers })) checkSize(op, name, n);
     for (const [name, flag] of Object.entries({ bias, batchFirst, bidirectional })) checkFlag(op, name, flag);
     checkProbability(op, dropout);
+    if (!Number.isInteger(projSize) || projSize < 0 || projSize >= hiddenSize)
+      throw new ShapeError(
+        `${op}: projSize is ${describe(projSize)}; it is a whole number below the hidden size of ${hiddenSize}, or 0 for none`,
+      );
+    this.#outputSize = projSize || hiddenSize;
     this.#op = op;
     this.#kind = kind;
     this.numLayers = numLayers;
@@ -130,9 +160,15 @@ abstract class Recurrent<Inputs extends readonly unknown[], Output> extends Modu
     this.bidirectional = bidirectional;
     for (let layer = 0; layer < numLayers; layer++)
       for (const suffix of this.#suffixes(layer)) {
-        const width = layer === 0 ? inputSize : hiddenSize * this.#directions;
-        const parameters = made(shapesOf(kind, width, hiddenSize, bias), hiddenSize, device);
-        for (const [i, name] of ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'].slice(0, parameters.length).entries())
+        const width = layer === 0 ? inputSize : this.#outputSize * this.#directions;
+        const shapes = shapesOf(kind, width, hiddenSize, bias, this.#outputSize);
+        const names = ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh'].slice(0, shapes.length);
+        if (projSize > 0) {
+          names.push('weight_hr');
+          shapes.push([projSize, hiddenSize]);
+        }
+        const parameters = made(shapes, hiddenSize, device);
+        for (const [i, name] of names.entries())
           Object.defineProperty(this, `${name}_${suffix}`, {
             value: parameters[i],
             writable: true,
@@ -151,6 +187,21 @@ abstract class Recurrent<Inputs extends readonly unknown[], Output> extends Modu
     return this.bidirectional ? [`l${layer}`, `l${layer}_reverse`] : [`l${layer}`];
   }
 
+  /** The sequence of one layer in one direction, from its projected input [time, batch, gates * hiddenSize]. */
+  #sequence(suffix: string, input: Tensor, bias: Tensor | null, state: RecurrentState, reverse: boolean): Recurrence {
+    const { [`weight_hh_${suffix}`]: weight, [`weight_hr_${suffix}`]: projection } = this as unknown as Record<
+      string,
+      Tensor
+    >;
+    if (!projection) return recurrence(this.#kind, input, weight as Tensor, { ...state, bias, reverse });
+    // With h = W_hr m the product W_hh h of the next step is that of m with W_hh W_hr, and the projection is one product of all steps. The
+    // state at the start is a projection already: its product goes to the first input.
+    const { h, c } = state;
+    const whole = h ? withFirst(input, linear(h, weight as Tensor), reverse) : input;
+    const found = recurrence(this.#kind, whole, matmul(weight as Tensor, projection), { c, bias, reverse });
+    return { states: linear(found.states, projection), h: linear(found.h, projection), c: found.c };
+  }
+
   /** Runs all layers. States are [numLayers * directions, batch, hiddenSize], without the batch where the input has none. */
   protected run(input: Tensor, h0?: Tensor, c0?: Tensor): { output: Tensor; h: Tensor; c: Tensor | undefined } {
     const op = this.#op;
@@ -167,9 +218,9 @@ abstract class Recurrent<Inputs extends readonly unknown[], Output> extends Modu
       throw new ShapeError(`${op}: the input ${showShape(input.shape)} has no steps; there must be at least one`);
     const count = numLayers * this.#directions;
     const batch = batched ? (input.shape[1 - timeDim] as number) : 1;
-    const shape = batched ? [count, batch, hiddenSize] : [count, hiddenSize];
-    if (h0) checkState(op, 'h0', h0, shape);
-    if (c0) checkState(op, 'c0', c0, shape);
+    const shape = (size: number): Shape => (batched ? [count, batch, size] : [count, size]);
+    if (h0) checkState(op, 'h0', h0, shape(this.#outputSize));
+    if (c0) checkState(op, 'c0', c0, shape(hiddenSize));
     return compose(op, () => {
       /** The state of one layer in one direction. */
       const initial = (state: Tensor | undefined, i: number): Tensor | undefined =>
@@ -185,12 +236,8 @@ abstract class Recurrent<Inputs extends readonly unknown[], Output> extends Modu
           ) as unknown as Weights;
           const [product, bias] = projected(this.#kind, x, weights);
           const i = layer * this.#directions + direction;
-          return recurrence(this.#kind, swapped ? transpose(product, 0, 1) : product, weights[1], {
-            h: initial(h0, i),
-            c: initial(c0, i),
-            bias,
-            reverse: direction === 1,
-          });
+          const state = { h: initial(h0, i), c: initial(c0, i) };
+          return this.#sequence(suffix, swapped ? transpose(product, 0, 1) : product, bias, state, direction === 1);
         });
         const states = found.map((direction) => direction.states);
         for (const { h, c } of found) {
@@ -209,12 +256,14 @@ abstract class Recurrent<Inputs extends readonly unknown[], Output> extends Modu
 
   protected override extra(): string {
     const { inputSize, hiddenSize, numLayers, bias, batchFirst, dropout, bidirectional } = this;
+    const projSize = this.#outputSize;
     const others = Object.entries({
       numLayers: numLayers === 1 ? null : numLayers,
       bias: bias ? null : false,
       batchFirst: batchFirst || null,
       dropout: dropout || null,
       bidirectional: bidirectional || null,
+      projSize: projSize < hiddenSize ? projSize : null,
     }).flatMap(([name, value]) => (value === null ? [] : [`${name}=${value}`]));
     return [inputSize, hiddenSize, ...others].join(', ');
   }
@@ -249,7 +298,8 @@ export class RNN extends Recurrent<readonly [input: Tensor, h0?: Tensor | undefi
 
 /**
  * Long short-term memory (`torch.nn.LSTM`; Hochreiter and Schmidhuber, 1997). Inputs and outputs as of `RNN`, with a pair of states:
- * the hidden and the cell state. Rows of weights belong to the input, forget, cell and output gates, in this order.
+ * the hidden and the cell state. Rows of weights belong to the input, forget, cell and output gates, in this order. With `projSize`
+ * the hidden state is projected to that size after every step (Sak et al., arXiv 1402.1128).
  *
  * @throws ShapeError when input and states do not fit, or there are no steps.
  * @example
@@ -262,8 +312,8 @@ export class LSTM extends Recurrent<
   readonly [input: Tensor, state?: readonly [Tensor, Tensor] | undefined],
   [Tensor, [Tensor, Tensor]]
 > {
-  constructor(inputSize: number, hiddenSize: number, options: RecurrentOptions = {}) {
-    checkOptions('LSTM', options, NAMES);
+  constructor(inputSize: number, hiddenSize: number, options: LSTMOptions = {}) {
+    checkOptions('LSTM', options, [...NAMES, 'projSize']);
     super('LSTM', 'lstm', inputSize, hiddenSize, options);
   }
 

@@ -57,6 +57,34 @@ testLayers('recurrent layers', [
     state: { weight_ih_l0: [8, 3], weight_hh_l0: [8, 2], bias_ih_l0: [8], bias_hh_l0: [8] },
   }),
   composite({
+    name: 'LSTM with a projection, in both directions, from a state',
+    text: 'LSTM(2, 3, bidirectional=true, projSize=2)',
+    make: () => new nn.LSTM(2, 3, { bidirectional: true, projSize: 2 }),
+    inputs: [
+      [2, 1, 2],
+      [2, 1, 2],
+      [2, 1, 3],
+    ],
+    call: (m, x, h, c) => m.forward(x!, [h!, c!]).flat(),
+    outputs: [
+      [2, 1, 4],
+      [2, 1, 2],
+      [2, 1, 3],
+    ],
+    state: {
+      weight_ih_l0: [12, 2],
+      weight_hh_l0: [12, 2],
+      bias_ih_l0: [12],
+      bias_hh_l0: [12],
+      weight_hr_l0: [2, 3],
+      weight_ih_l0_reverse: [12, 2],
+      weight_hh_l0_reverse: [12, 2],
+      bias_ih_l0_reverse: [12],
+      bias_hh_l0_reverse: [12],
+      weight_hr_l0_reverse: [2, 3],
+    },
+  }),
+  composite({
     name: 'GRU without biases and batch',
     text: 'GRU(3, 2, bias=false)',
     make: () => new nn.GRU(3, 2, { bias: false }),
@@ -160,6 +188,51 @@ describe.each(devices)('recurrent layers on %s', (name) => {
     });
   });
 
+  it.each([1, 4])('project the state of every one of %i steps', async (steps) => {
+    await clean(device, async () => {
+      const layer = new nn.LSTM(3, 5, { numLayers: 2, bidirectional: true, projSize: 2 });
+      const [x, h0, c0] = tl.tidy(() => [spread([steps, 2, 3]), spread([4, 2, 2]), spread([4, 2, 5])]) as Tensor[];
+      const own = layer.stateDict();
+      /** One layer in one direction, by the formulas of PyTorch's page. */
+      const loop = (rows: readonly Tensor[], i: number): { states: Tensor[]; c: Tensor } => {
+        const suffix = `l${i >> 1}${i % 2 ? '_reverse' : ''}`;
+        const [wi, wh, bi, bh, wr] = ['weight_ih', 'weight_hh', 'bias_ih', 'bias_hh', 'weight_hr'].map(
+          (part) => own[`${part}_${suffix}`]!,
+        ) as [Tensor, Tensor, Tensor, Tensor, Tensor];
+        let [h, c] = [h0!.select(0, i), c0!.select(0, i)];
+        const states = rows.map((row) => {
+          const gates = tl
+            .linear(row, wi, bi)
+            .add(tl.linear(h, wh, bh))
+            .split(5, 1);
+          const [input, forget, cell, output] = gates as [Tensor, Tensor, Tensor, Tensor];
+          c = forget.sigmoid().mul(c).add(input.sigmoid().mul(cell.tanh()));
+          h = tl.linear(output.sigmoid().mul(c.tanh()), wr);
+          return h;
+        });
+        return { states, c };
+      };
+      const all = tl.tidy(() => {
+        const [output, [h, c]] = layer.forward(x!, [h0!, c0!]);
+        let rows = x!.unbind(0);
+        const ends: Tensor[] = [];
+        const cells: Tensor[] = [];
+        for (const i of [0, 2]) {
+          const ahead = loop(rows, i);
+          const back = loop([...rows].reverse(), i + 1);
+          ends.push(ahead.states.at(-1)!, back.states.at(-1)!);
+          cells.push(ahead.c, back.c);
+          const other = [...back.states].reverse();
+          rows = ahead.states.map((state, t) => tl.cat([state, other[t]!], 1));
+        }
+        return [output, tl.stack(rows), h, tl.stack(ends), c, tl.stack(cells)];
+      });
+      const values = await read(all);
+      for (let i = 0; i < values.length; i += 2) expect(values[i]).toEqual(close(values[i + 1]!));
+      for (const t of [x, h0, c0, layer]) t!.dispose();
+    });
+  });
+
   it('drop between layers in training mode only', async () => {
     await clean(device, async () => {
       const layer = new nn.LSTM(3, 4, { numLayers: 2, dropout: 1 });
@@ -218,6 +291,7 @@ describe.each(devices)('recurrent layers on %s', (name) => {
   it('refuse what does not fit, and say what would', async () => {
     await clean(device, () => {
       const lstm = new nn.LSTM(3, 4);
+      const projected = new nn.LSTM(3, 4, { projSize: 2 });
       const rnn = new nn.RNN(3, 4, { batchFirst: true });
       const cell = new nn.GRUCell(3, 4);
       tl.tidy(() => {
@@ -228,11 +302,9 @@ describe.each(devices)('recurrent layers on %s', (name) => {
           [() => new nn.LSTM(3, 4, { numLayers: 1.5 }), tl.ShapeError, /^LSTM: numLayers/],
           [() => new nn.GRU(3, 4, { dropout: 2 }), tl.UnsupportedError, /^GRU: p is number 2/],
           [() => new nn.GRU(3, 4, { layers: 2 } as never), tl.UnsupportedError, /^GRU: there is no option layers/],
-          [
-            () => new nn.LSTM(3, 4, { projSize: 2 } as never),
-            tl.UnsupportedError,
-            /^LSTM: there is no option projSize/,
-          ],
+          [() => new nn.GRU(3, 4, { projSize: 2 } as never), tl.UnsupportedError, /^GRU: there is no option projSize/],
+          [() => new nn.LSTM(3, 4, { projSize: 4 }), tl.ShapeError, /^LSTM: projSize is number 4; .* hidden size of 4/],
+          [() => projected.forward(x, [h, h]), tl.ShapeError, /^LSTM: h0 \[1, 5, 4\] must be \[1, 5, 2\]/],
           [() => new nn.RNN(3, 4, { nonlinearity: 'selu' as never }), tl.UnsupportedError, /use 'tanh' or 'relu'/],
           [() => new nn.LSTM(3, 4, { bias: 1 as never }), tl.UnsupportedError, /^LSTM: bias is number 1/],
           [
@@ -260,7 +332,7 @@ describe.each(devices)('recurrent layers on %s', (name) => {
           expect(call).toThrow(text);
         }
       });
-      for (const m of [lstm, rnn, cell]) m.dispose();
+      for (const m of [lstm, projected, rnn, cell]) m.dispose();
     });
   });
 });
