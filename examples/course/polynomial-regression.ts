@@ -5,15 +5,15 @@
  * fitted to falls with every degree; the error on others (validation) rises again where the curve follows the noise. Ridge
  * regression (Hoerl and Kennard, 1970) minimizes |X c - y|^2 + lambda |c|^2, which keeps a high degree from doing so.
  *
- * | figure                               | full  | short |
- * |--------------------------------------|-------|-------|
- * | validation error, degree 1           | 0.272 | 0.272 |
- * | best degree                          | 3     | 3     |
- * | its validation error                 | 0.0932| 0.0932|
- * | training error, degree 12            | 0.0135| 0.0135|
- * | validation error, degree 12          | 11.7  | 11.7  |
- * | best lambda                          | 0.001 | 0.001 |
- * | validation error, degree 12 with it  | 0.114 | 0.114 |
+ * | figure                              | full   | short  |
+ * |-------------------------------------|--------|--------|
+ * | validation error, degree 1          | 0.272  | 0.272  |
+ * | best degree                         | 3      | 3      |
+ * | its validation error                | 0.0932 | 0.0932 |
+ * | training error, degree 12           | 0.0135 | 0.0135 |
+ * | validation error, degree 12         | 11.7   | 11.7   |
+ * | best lambda                         | 0.001  | 0.001  |
+ * | validation error, degree 12 with it | 0.114  | 0.114  |
  */
 import * as Plot from '@observablehq/plot';
 // The sources of this repository; elsewhere it is: import * as tl from 'tensorloom';

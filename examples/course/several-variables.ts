@@ -8,13 +8,13 @@
  * The descent is soon about as good as the optimum, and far from its coefficients for long: the blood sera s1 to s6 nearly depend
  * on each other, so that the cost is flat in some directions.
  *
- * | figure                             | full   | short  |
- * |------------------------------------|--------|--------|
- * | rows of the training set           | 353    | 353    |
- * | R2 on the test set, closed form    | 0.424  | 0.424  |
- * | R2 on the test set, descent        | 0.424  | 0.424  |
- * | largest rate that converges        | 0.254  | 0.254  |
- * | largest difference of coefficients | <= 0.004 | 7.49 |
+ * | figure                             | full     | short    |
+ * |------------------------------------|----------|----------|
+ * | rows of the training set           | 353      | 353      |
+ * | R2 on the test set, closed form    | 0.424    | 0.424    |
+ * | R2 on the test set, descent        | 0.424    | 0.424    |
+ * | largest rate that converges        | 0.254    | 0.254    |
+ * | largest difference of coefficients | <= 0.004 | 7.49     |
  * | the same, normal equations         | <= 0.001 | <= 0.001 |
  */
 import * as Plot from '@observablehq/plot';
