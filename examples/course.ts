@@ -53,7 +53,7 @@ export const toTensor = ({ data, shape }: { data: ArrayLike<number>; shape: read
 export function chart(title: string, { style, ...options }: Plot.PlotOptions): string {
   const { document } = parseHTML('<html></html>');
   const look = { background: 'white', color: '#24292f', fontSize: '12px', ...(typeof style === 'object' ? style : {}) };
-  const size = { width: 640, height: 400, marginLeft: 56 };
+  const size = { width: 640, height: 400, marginLeft: 56, marginBottom: 40 };
   const svg = Plot.plot({ document, grid: true, ariaLabel: title, ...size, ...options, style: look });
   svg.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
   svg.setAttribute('role', 'img');

@@ -154,7 +154,7 @@ function ruleOf<Args extends readonly unknown[], Out extends Tensors>(
  *     return g.mul(a!.square()).mul(3);
  *   },
  * });
- * const d = tl.grad((a: tl.Tensor) => cube(a).sum())(x);
+ * const [d] = tl.grad((a: tl.Tensor) => cube(a).sum())(x);
  * ```
  */
 export function customOp<Args extends readonly unknown[], Out extends Tensors | []>(
