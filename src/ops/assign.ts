@@ -60,7 +60,7 @@ function through(x: Tensor, value: Tensor): Node {
     )
   )
     throw new UnsupportedError(
-      'assign_: the view shows an element of its storage more than once (expand); assign to the tensor it was made from',
+      'assign_: the view shows an element of its storage more than once (expand), or windows that interleave; assign to the tensor it was made from',
     );
   const scalars = [x.view.offset];
   let rest: Expr = minus(index(0), uniform(0, 'int32'));

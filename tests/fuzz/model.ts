@@ -454,6 +454,7 @@ export class Model implements Machine<Handle, Set<Handle>> {
       if (v.dtype === 'float32' && x.dtype !== 'float32') fail('DTypeError', 'assign');
     }
     if (new Set(x.places).size !== x.places.length) fail('UnsupportedError', 'assign to an expanded view');
+    if (interleaved(x)) fail('UnsupportedError', 'assign to windows that interleave');
     const wide = broadcast(cast(v, x.dtype), x.shape);
     const old = x.storage.value;
     const data = Float64Array.from(old.data);
@@ -524,6 +525,9 @@ export class Model implements Machine<Handle, Set<Handle>> {
     const found = new Map<Tape, Val>();
     const seeds = outputs.map((y) => this.seed(y, undefined));
     const targets = new Set(inputs.map((x) => x.tape!));
+    // What a gradient was computed from, the result or the inputs, is the op's own affair.
+    if ([...targets].some((t) => t.group && this.derived.has(t.group)))
+      fail('GeneratorError', 'a gradient by a result whose gradient has a gradient');
     this.pass(seeds, { retainGraph, createGraph, targets }, (tape, g) => {
       if (targets.has(tape)) found.set(tape, g);
     });
@@ -538,6 +542,23 @@ export class Model implements Machine<Handle, Set<Handle>> {
       return h;
     });
   }
+}
+
+/** Whether dims of a view go into the gaps of one another, as windows of windows do. */
+function interleaved({ places, shape }: Handle): boolean {
+  if (places.length === 0) return false;
+  let count = places.length;
+  const dims = shape.flatMap((n) => {
+    count /= n;
+    return n > 1 ? [{ n, stride: places[count]! - places[0]! }] : [];
+  });
+  dims.sort((a, b) => a.stride - b.stride);
+  let reach = 0;
+  for (const { n, stride } of dims) {
+    if (stride <= reach) return true;
+    reach += stride * (n - 1);
+  }
+  return false;
 }
 
 const leafTape = (): Tape => {

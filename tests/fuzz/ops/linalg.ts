@@ -427,7 +427,10 @@ export const LINALG: Record<string, Entry> = {
   lstsq: (_, [a, b]) =>
     withRight(matrix(a), read(b as Handle), (x, right) => {
       const tall = rows(x) >= columns(x);
-      return tall ? solve(gram(x), matmul(T(x), right)) : matmul(T(x), solve(gram(x), right));
+      const out = tall ? solve(gram(x), matmul(T(x), right)) : matmul(T(x), solve(gram(x), right));
+      // Most of a right-hand side may be orthogonal to the columns: its rounding is not.
+      const least = Math.sqrt(Math.max(1e-6, Math.min(...spectrum(constant(gram(x))).values.data)));
+      return out.err > 0 ? { ...out, err: out.err + (4 * rows(x) * most(right.data)) / least } : out;
     }),
   ridge: (_, [a, b, alpha]) =>
     withRight(matrix(a), read(b as Handle), (x, right) => {
