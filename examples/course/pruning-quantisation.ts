@@ -69,7 +69,7 @@ async function roundToBytes(model: tl.nn.Module): Promise<{ bytes: number; error
     const q = weight.div(scale).round().add(zeroPoint).clamp({ min: -128, max: 127 }).to('int8');
     const rounded = q.to('float32').sub(zeroPoint).mul(scale);
     error = Math.max(error, await rounded.sub(weight).abs().max().div(scale).item());
-    bytes += q.size + 4 * (scale.size + zeroPoint.size + layer.bias!.size);
+    bytes += (await q.data<'int8'>()).byteLength + 4 * (scale.size + zeroPoint.size + layer.bias!.size);
     tl.noGrad(() => layer.weight.assign_(rounded));
   }
   return { bytes, error };
@@ -91,9 +91,8 @@ export async function run({ short, save, log, verbose }: Course): Promise<Figure
     curve.push({ pruned, accuracy: await accuracyOf(small), how: 'pruned' });
     await small.fit(xTrain, yTrain, { epochs: short ? 3 : 10, verbose: 0 });
     curve.push({ pruned, accuracy: await accuracyOf(small), how: 'and trained on' });
-    log(
-      `${100 * pruned} % pruned: accuracy ${curve.slice(-2).map(({ accuracy, how }) => `${accuracy.toFixed(3)} ${how}`)}`,
-    );
+    const [before, after] = curve.slice(-2).map(({ accuracy }) => accuracy.toFixed(3));
+    log(`${(100 * pruned).toFixed(0)} % pruned: accuracy ${before}, trained on ${after}`);
   }
   const [cut, tuned] = curve.filter(({ pruned }) => pruned === 0.9).map(({ accuracy }) => accuracy);
   await save(
