@@ -30,7 +30,7 @@ function surface(title: string, scores: ArrayLike<number>, labels: number[]): st
     width: 320,
     height: 320,
     x: { label: 'first input', ticks: [0, 1] },
-    y: { label: `second input; ${title}`, ticks: [0, 1] },
+    y: { label: 'second input', ticks: [0, 1] },
     marks: [
       Plot.contour(scores, { ...field, fill: '#dddddd', stroke: 'black', thresholds: [1e-6] }),
       Plot.dot(INPUTS, {
