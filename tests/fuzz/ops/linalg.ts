@@ -363,14 +363,35 @@ function singularValues(a: Val): Val {
   return values.data.some((v) => v < 0.05) ? { ...descending, wild: true } : rough(sqrt(descending), 4 * rows(a));
 }
 
-const safe = (a: Val): Val =>
-  spectrum(constant(gram(a))).values.data.some((v) => v < 0.05) ? { ...a, wild: true } : a;
+/** Where the rank may be lower, nobody knows the result, and its gradient may be an error. */
+const safe = (a: Val, part = a): Val =>
+  a.wild || spectrum(constant(gram(part))).values.data.some((v) => !(v >= 0.05))
+    ? taped({ ...a, wild: true, tape: null }, [a], (g) => [raise(g, 'NumericsError', false)])
+    : a;
 /** What a factorisation of full rank knows of the matrix. */
 const factored = (a: Val): Val => {
   const least = Math.min(...spectrum(constant(gram(a))).values.data);
   const largest = Math.max(...spectrum(constant(gram(a))).values.data);
-  return rough(safe(a), 2 * Math.max(...a.shape.slice(-2)) * Math.sqrt(Math.max(1, largest / Math.max(least, 1e-9))));
+  return rough(safe(a), 16 * Math.max(...a.shape.slice(-2)) * Math.sqrt(Math.max(1, largest / Math.max(least, 1e-9))));
 };
+
+/** The same of qr, whose gradient divides by the first columns, as many as there are rows. */
+function orthogonalized(a: Val): Val {
+  const x = factored(a);
+  const [n, m] = [rows(a), columns(a)];
+  if (n >= m) return x;
+  const shape = [...batchOf(a), n, n];
+  return safe(
+    x,
+    constant(
+      take(
+        a,
+        mapOf(shape, a.shape, (at) => at),
+        shape,
+      ),
+    ),
+  );
+}
 
 const lower = (a: Val, upper: boolean): Val =>
   take(
@@ -406,9 +427,9 @@ export const LINALG: Record<string, Entry> = {
     return [m.fresh(sign), m.fresh(sign.wild ? { ...det, wild: true } : log(mul(det, sign)))];
   },
   cholesky: (_, [a]) => cholesky(matrix(a)),
-  qrProduct: (_, [a]) => factored(matrix(a)),
+  qrProduct: (_, [a]) => orthogonalized(matrix(a)),
   qrGram: (_, [a]) => {
-    const x = factored(matrix(a));
+    const x = orthogonalized(matrix(a));
     return matmul(T(x), x);
   },
   eigvalsh: (_, [a]) => spectrum(matrix(a)).values,
