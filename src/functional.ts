@@ -10,6 +10,7 @@ export { device, init } from './init.ts';
 export { debug, explain, memory } from './inspect.ts';
 export * as linalg from './linalg.ts';
 export * from './ops/index.ts';
+export { profile } from './profile.ts';
 export { setDefaultDevice } from './tensor/device.ts';
 export { keep, scope, tidy } from './tensor/scope.ts';
 export type { Tensor } from './tensor/tensor.ts';

@@ -20,6 +20,7 @@ export * as nn from './nn/index.ts';
 export * from './ops/index.ts';
 export * as optim from './optim/index.ts';
 export * from './plot/index.ts';
+export { type KernelTime, type LaunchTime, Profile, type ProfileOptions, profile } from './profile.ts';
 export { type Device, setDefaultDevice } from './tensor/device.ts';
 export { keep, Scope, scope, tidy } from './tensor/scope.ts';
 export { type NestedArray, Tensor } from './tensor/tensor.ts';

@@ -19,8 +19,12 @@ provideGPU(async () => {
   try {
     const { create, globals } = await import('webgpu');
     Object.assign(globalThis, globals);
-    // Dawn's instance must stay referenced as long as anything of it is used. It hides float16 on NVIDIA unless asked.
-    found = create(['enable-dawn-features=vulkan_enable_f16_on_nvidia']);
+    // Dawn's instance must stay referenced as long as anything of it is used. It hides float16 on NVIDIA unless asked,
+    // and rounds times to 0.1 ms, which `profile` would show.
+    found = create([
+      'enable-dawn-features=vulkan_enable_f16_on_nvidia',
+      'disable-dawn-features=timestamp_quantization',
+    ]);
   } catch {
     return null;
   }

@@ -50,6 +50,7 @@ function shared(b: Backend, bindings: number): Backend {
     limits: { ...b.limits, bindings },
     precision: b.precision,
     halves: b.halves,
+    clock: b.clock,
     allocate: (bytes, prefer) => b.allocate(bytes, prefer),
     release: (buffer) => b.release(buffer),
     prepare: (kernel) => {

@@ -2,6 +2,7 @@ import type { DType } from '../../core/dtype.ts';
 import { DeviceError } from '../../core/errors.ts';
 import type { Kernel } from '../../ir/kernel.ts';
 import type { Backend, BackendLimits, Batch, Buffer, MemoryUse, Numbers, Program, Readback } from '../backend.ts';
+import { HostClock } from '../clock.ts';
 import { assemble, FunctionBuilder, op } from './assembler.ts';
 import { CustomProgram } from './custom.ts';
 import { DenseProgram } from './dense.ts';
@@ -39,6 +40,7 @@ export class CpuBackend implements Backend {
   readonly description = 'WebAssembly SIMD, one thread';
   readonly precision = 'float32';
   readonly halves = false;
+  readonly clock: HostClock = new HostClock();
   readonly limits: BackendLimits = { bindings: 64, bufferBytes: 2 ** 31 };
   private readonly heap: Heap;
   private readonly modules: Modules;
@@ -109,9 +111,11 @@ export class CpuBackend implements Backend {
     const scratch = need > 0 ? this.heap.take(need) : null;
     try {
       for (const { buffer, data } of uploads) this.upload(buffer as CpuBuffer, data);
-      for (const { program, buffers, scalars } of launches) {
+      for (const { program, buffers, scalars, label } of launches) {
         const addresses = buffers.map((b) => (b as CpuBuffer).block.address);
-        (program as CpuProgram).code.launch(this.heap, addresses, scalars, scratch?.address ?? 0);
+        this.clock.run(label, () =>
+          (program as CpuProgram).code.launch(this.heap, addresses, scalars, scratch?.address ?? 0),
+        );
       }
     } finally {
       if (scratch) this.heap.give(scratch);

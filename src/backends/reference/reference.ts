@@ -30,6 +30,7 @@ import type {
   MemoryUse,
   Readback,
 } from '../backend.ts';
+import { HostClock } from '../clock.ts';
 
 class ReferenceBuffer implements Buffer {
   constructor(
@@ -481,6 +482,7 @@ export class ReferenceBackend implements Backend {
   readonly name = 'reference';
   readonly description: string;
   readonly halves = true;
+  readonly clock: HostClock = new HostClock();
   readonly limits: BackendLimits = { bindings: 64, bufferBytes: 2 ** 31 };
   private nextId = 1;
   private bytes = 0;
@@ -509,7 +511,7 @@ export class ReferenceBackend implements Backend {
 
   submit(batch: Batch): undefined {
     for (const { buffer, data } of batch.uploads) (buffer as ReferenceBuffer).values.set(data);
-    for (const launch of batch.launches) this.launch(launch);
+    for (const launch of batch.launches) this.clock.run(launch.label, () => this.launch(launch));
   }
 
   private launch({ program: { kernel }, buffers, scalars }: Launch): void {

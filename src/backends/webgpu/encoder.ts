@@ -1,4 +1,5 @@
 import { isFloating } from '../../core/dtype.ts';
+import type { GPUClock } from './clock.ts';
 import { COPY_DST, type Counters, UNIFORM } from './constants.ts';
 import type { Memory } from './pool.ts';
 import type { Step } from './programs.ts';
@@ -13,7 +14,7 @@ export interface Job {
 
 const GROUPS_KEPT = 8192;
 
-/** Encodes jobs into one pass, with cached bind groups and all params in one uniform arena. */
+/** Encodes jobs into one pass, or into one each while they are timed, with cached bind groups and all params in one uniform arena. */
 export class Encoder {
   private readonly bindGroups = new Map<string, GPUBindGroup>();
   private readonly groupsOf = new Map<Memory, string[]>();
@@ -38,27 +39,34 @@ export class Encoder {
     );
   }
 
-  encode(encoder: GPUCommandEncoder, jobs: readonly Job[]): void {
+  encode(encoder: GPUCommandEncoder, jobs: readonly Job[], clock: GPUClock | undefined): void {
     const arena = this.fillArena(jobs);
-    const pass = encoder.beginComputePass();
+    const timed = clock?.running ? clock : undefined;
+    let pass = timed ? undefined : encoder.beginComputePass();
     let current: GPUComputePipeline | undefined;
     const offsets = new Uint32Array(1);
     let offset = 0;
     for (const job of jobs) {
       const { pipeline, groups } = job.step;
+      if (timed) {
+        pass?.end();
+        pass = timed.pass(encoder, job.label);
+        current = undefined;
+      }
       if (pipeline.gpu !== current) {
         current = pipeline.gpu!;
-        pass.setPipeline(current);
+        pass!.setPipeline(current);
       }
       offsets[0] = offset;
-      pass.setBindGroup(0, this.find(job) ?? this.make(job, arena), offsets, 0, 1);
-      pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
+      pass!.setBindGroup(0, this.find(job) ?? this.make(job, arena), offsets, 0, 1);
+      pass!.dispatchWorkgroups(groups[0], groups[1], groups[2]);
       pipeline.proven = true;
       offset += pipeline.uniformBytes;
     }
-    pass.end();
+    pass?.end();
+    timed?.take(encoder);
     this.counters.dispatches += jobs.length;
-    this.counters.passes++;
+    this.counters.passes += timed ? jobs.length : 1;
   }
 
   /** Drops the bind groups of memory that goes away. */

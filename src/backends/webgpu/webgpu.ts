@@ -13,6 +13,7 @@ import type {
   Readback,
   Sharing,
 } from '../backend.ts';
+import { GPUClock } from './clock.ts';
 import { COPY_SRC, type Counters, MAP_MODE_READ, STORAGE } from './constants.ts';
 import { describe, type OpenDevice, openDevice, type WebGPUOptions } from './device.ts';
 import { Encoder, type Job } from './encoder.ts';
@@ -53,6 +54,7 @@ class WebGPUBackend implements Backend {
   readonly description: string;
   readonly limits: BackendLimits;
   readonly sharing: Sharing | undefined;
+  readonly clock: GPUClock | undefined;
   readonly adapterInfo: GPUAdapterInfo;
   readonly isSoftware: boolean;
   /** Resolves when the device is lost or destroyed. */
@@ -81,6 +83,7 @@ class WebGPUBackend implements Backend {
     const bufferBytes = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
     this.halves = device.features.has('shader-f16');
     this.limits = { bindings: device.limits.maxStorageBuffersPerShaderStage - 1, bufferBytes };
+    this.clock = device.features.has('timestamp-query') ? new GPUClock(device, this.queue) : undefined;
     this.sharing = owned
       ? undefined
       : { adopt: (gpu, bytes) => this.adopt(gpu, bytes), lend: (buffer) => this.lend(buffer) };
@@ -220,7 +223,7 @@ class WebGPUBackend implements Backend {
 
   private send(jobs: readonly Job[]): void {
     const encoder = this.device.createCommandEncoder();
-    this.encoder.encode(encoder, jobs);
+    this.encoder.encode(encoder, jobs, this.clock);
     this.device.queue.submit([encoder.finish()]);
     this.counters.submits++;
   }
@@ -277,6 +280,7 @@ class WebGPUBackend implements Backend {
     if (this.queue.error) return;
     this.die(new DeviceLostError('the WebGPU device was destroyed'));
     this.encoder.destroy();
+    this.clock?.forget();
     this.pool.destroy();
     this.staging.destroy();
     if (this.owned) this.device.destroy();
