@@ -130,7 +130,16 @@ const FLOATING: Record<string, Unary> = {
       x,
       (v) => (v > 20 ? v : Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)))),
       () => 1,
-      (g) => mul(g, logistic(x)),
+      // Above the threshold it is a line.
+      (g) =>
+        mul(
+          g,
+          choose(
+            map([x], (v) => (v! > 20 ? 1 : 0), { dtype: 'bool' }),
+            number(1),
+            logistic(x),
+          ),
+        ),
     ),
 };
 
