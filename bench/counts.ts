@@ -5,7 +5,7 @@ import { createWebGPUBackend } from '../src/backends/webgpu/webgpu.ts';
 import * as tl from '../src/index.ts';
 import { Device } from '../src/tensor/device.ts';
 import { between, type Calls, type CountedGPU, counted } from './calls.ts';
-import { type HostBatch, hostBatches, makeLeNet, makeLstm, makeMlp, type Training } from './training.ts';
+import { MODELS, type Training } from './training.ts';
 
 /** The least, the middle and the most of a count over the steps. */
 export interface Range {
@@ -126,11 +126,6 @@ export interface CountOptions {
   readonly steps?: number;
 }
 
-const upload = (batch: HostBatch, sample: readonly number[]): { x: tl.Tensor; y: tl.Tensor } => ({
-  x: tl.tensor(batch.x, { shape: [batch.y.length, ...sample] }),
-  y: tl.tensor(batch.y),
-});
-
 /** Makes a model with its optimizer on the default device. */
 export type Maker = () => Training;
 
@@ -142,9 +137,9 @@ export async function countSteps(gpu: CountedGPU, make: Maker, options: CountOpt
   tl.manualSeed(1);
   const training = make();
   const schedule = new tl.optim.LambdaLR(training.adam, (step) => 1 / (1 + 0.01 * step));
-  const data = hostBatches(16, options.batch ?? 64);
+  const data = training.batches(16, options.batch ?? 64);
   const counts = await drive(gpu, options, (i, reads) => {
-    const { x, y } = upload(data[i % data.length]!, training.sample);
+    const { x, y } = training.upload(data[i % data.length]!);
     const loss = training.step(x, y);
     schedule.step();
     x.dispose();
@@ -175,17 +170,15 @@ export async function watchMemory(
     if (i++ >= warmup) seen.push(tl.memory(device));
   };
   if (kind === 'loop') {
-    const data = hostBatches(16, batch);
+    const data = training.batches(16, batch);
     while (i < steps) {
-      const { x, y } = upload(data[i % data.length]!, training.sample);
+      const { x, y } = training.upload(data[i % data.length]!);
       await step(x, y);
       x.dispose();
       y.dispose();
     }
   } else {
-    const rows = 20 * batch;
-    const x = hostBatches(1, rows)[0]!;
-    const rowsOf = { x: tl.tensor(x.x, { shape: [rows, ...training.sample] }), y: tl.tensor(x.y) };
+    const rowsOf = training.upload(training.batches(1, 20 * batch)[0]!);
     const set = new tl.data.TensorDataset(rowsOf.x, rowsOf.y);
     const loader = new tl.data.DataLoader(set, { batchSize: batch, shuffle: true });
     while (i < steps) for await (const { x, y } of loader) await step(x, y);
@@ -199,9 +192,6 @@ export async function watchMemory(
     tensors: range(seen.map((m) => m.tensors)),
   };
 }
-
-/** The models whose steps are counted, by their names in the table. */
-export const MODELS: Readonly<Record<string, Maker>> = { MLP: makeMlp, LeNet: makeLeNet, LSTM: makeLstm };
 
 /** The counts of one library on one model. */
 export interface CountReport {
@@ -234,7 +224,7 @@ async function countPeers(): Promise<CountReport[]> {
   const gpu = nullGPU();
   const { openPeers } = await import('./peers.ts');
   for (const peer of await openPeers(gpu.gpu, new Set(['webgpu']), console.log)) {
-    const contestant = peer.make({ kind: 'mlp', batch: 64 });
+    const contestant = peer.make({ kind: 'train', model: 'MLP', batch: 64 });
     await contestant.enter?.();
     const counts = await drive(gpu, {}, async (_, reads) => {
       await contestant.once();

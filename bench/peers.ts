@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { type Contestant, packageVersion } from './harness.ts';
-import { hostBatches, random, SIZES } from './training.ts';
+import { imageBatches, random, SIZES } from './training.ts';
 import type { Task } from './workloads.ts';
 
 const manifest = new URL('./peers/package.json', import.meta.url);
@@ -36,8 +36,13 @@ export function provideNavigator(gpu: GPU | null): void {
 export interface Peer {
   readonly name: string;
   readonly device: 'cpu' | 'webgpu';
+  /** Whether it is written here for a task. */
+  does(task: Task): boolean;
   make(task: Task): Contestant;
 }
+
+/** Of the models, an MLP. */
+const doesMlp = (task: Task): boolean => task.kind !== 'train' || task.model === 'MLP';
 
 /** The peers that run here. `report` gets a line for each that does not. */
 export async function openPeers(
@@ -112,6 +117,7 @@ async function openJax(webgpu: boolean, wasm: boolean): Promise<Peer[]> {
     .map((device) => ({
       name: `jax-js ${device}`,
       device: device === 'wasm' ? 'cpu' : 'webgpu',
+      does: doesMlp,
       make: (task) => jaxContestant(jax, device, task),
     }));
 }
@@ -187,7 +193,7 @@ function jaxContestant(jax: Jax, device: string, task: Task): Contestant {
         },
         2,
       );
-    case 'mlp':
+    case 'train':
       return jaxMlp(jax, device, common, task.batch);
   }
 }
@@ -237,7 +243,7 @@ function jaxMlp(
   let params = shapes.map((shape, i) => np.array(scaled(shape, i), { shape }));
   let m = shapes.map((shape) => np.zeros(shape));
   let v = shapes.map((shape) => np.zeros(shape));
-  const { x: rows, y: labels } = hostBatches(1, batch)[0]!;
+  const { x: rows, y: labels } = imageBatches(1, batch)[0]!;
   const x = np.array(rows, { shape: [batch, SIZES[0]] });
   const y = np.array(oneHot(labels), { shape: [batch, SIZES[3]] });
   let value: JaxArray | undefined;
@@ -321,6 +327,7 @@ async function openTfjs(webgpu: boolean, wasm: boolean): Promise<Peer[]> {
     peers.push({
       name: `tfjs ${backend}`,
       device: backend === 'wasm' ? 'cpu' : 'webgpu',
+      does: doesMlp,
       make: (task) => tfContestant(tf, backend, task),
     });
   }
@@ -396,9 +403,9 @@ function tfContestant(tf: Tf, backend: 'wasm' | 'webgpu', task: Task): Contestan
         return tf.add(tf.mul(tf.div(centred, tf.sqrt(tf.add(variance, 1e-5))), weight), bias);
       });
     }
-    case 'mlp': {
+    case 'train': {
       const { batch } = task;
-      const { x: rows, y: labels } = hostBatches(1, batch)[0]!;
+      const { x: rows, y: labels } = imageBatches(1, batch)[0]!;
       const x = tf.tensor(rows, [batch, SIZES[0]]);
       const y = tf.tensor(oneHot(labels), [batch, SIZES[3]]);
       const params = SIZES.slice(1).flatMap((to, i) => {

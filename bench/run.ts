@@ -19,7 +19,7 @@ import { contestants, jobs, type OpenDevice } from './workloads.ts';
 
 const USAGE = `npm run bench -- [options]
   --backend NAME   cpu, webgpu or reference; may be repeated (all that are here unless given)
-  --only NAME      workloads whose names begin so, such as matmul, gelu-4M or mlp; may be repeated
+  --only NAME      workloads whose names begin so, such as matmul, gelu-4M or lenet; may be repeated
   --peers          other libraries too, those of bench/peers
   --large          matmul 2048 too
   --rounds N       samples of each contestant, 15 unless given
@@ -99,14 +99,14 @@ async function main(): Promise<void> {
   const { only } = values;
   for (const job of jobs({ software, large: values.large })) {
     if (only && !only.some((name) => job.name.startsWith(name))) continue;
-    const rivals = peers.filter((p) => !job.without.includes(p.device));
+    const rivals = peers.filter((p) => !job.without.includes(p.device) && p.does(job.task));
     const ours = contestants(job, devices);
     if (ours.length + rivals.length === 0) continue;
     const found = await race(
       {
         name: job.name,
         title: job.title,
-        comparable: job.task.kind !== 'mlp',
+        comparable: job.task.kind !== 'train',
         ...(job.flops !== undefined && { flops: job.flops }),
         ...(job.bytes !== undefined && { bytes: job.bytes }),
         contestants: [

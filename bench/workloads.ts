@@ -1,14 +1,14 @@
 // The work that is timed, and how tensorloom does it. Peers do the same in peers.ts.
 import * as tl from '../src/index.ts';
 import type { Contestant, DeviceKind, Workload } from './harness.ts';
-import { hostBatches, makeMlp, mlpFlops, random, SIZES, type Training } from './training.ts';
+import { GPT, MODELS, mlpFlops, random, SIZES } from './training.ts';
 
 /** What a workload computes, and with which sizes: enough for every library to do it. */
 export type Task =
   | { readonly kind: 'matmul'; readonly n: number }
   | { readonly kind: 'gelu'; readonly size: number }
   | { readonly kind: 'sum' | 'rowsum' | 'softmax' | 'layernorm'; readonly rows: number; readonly cols: number }
-  | { readonly kind: 'mlp'; readonly batch: number };
+  | { readonly kind: 'train'; readonly model: keyof typeof MODELS; readonly batch: number };
 
 export interface Job {
   readonly name: string;
@@ -81,11 +81,29 @@ export function jobs(options: { readonly software: boolean; readonly large: bool
       (batch): Job => ({
         name: `mlp-${batch}`,
         title: `train step of an MLP ${SIZES.join('-')} with Adam, batch of ${batch}`,
-        task: { kind: 'mlp', batch },
+        task: { kind: 'train', model: 'MLP', batch },
         flops: mlpFlops(batch),
         without: slow,
       }),
     ),
+    {
+      name: 'lenet-64',
+      title: 'train step of a LeNet on 28 x 28 with Adam, batch of 64',
+      task: { kind: 'train', model: 'LeNet', batch: 64 },
+      without: slow,
+    },
+    {
+      name: 'lstm-64',
+      title: 'train step of an LSTM of 64 units over 28 rows with Adam, batch of 64',
+      task: { kind: 'train', model: 'LSTM', batch: 64 },
+      without: slow,
+    },
+    {
+      name: 'gpt-8',
+      title: `train step of a transformer of ${GPT.layers} layers of width ${GPT.width} over ${GPT.context} tokens with Adam, batch of 8`,
+      task: { kind: 'train', model: 'GPT', batch: 8 },
+      without: slow,
+    },
   ];
 }
 
@@ -170,20 +188,23 @@ function ours(task: Task, { kind, fused }: OpenDevice): Make {
         const [weight, bias] = [input([task.cols], INPUT_SEED + 1), input([task.cols], INPUT_SEED + 2)];
         return op(device, kind, [x, weight, bias], () => layerNorm(x, weight, bias));
       }
-      case 'mlp':
-        return train(fused, kind, task.batch, true);
+      case 'train':
+        return train(fused, kind, task, true);
     }
   };
 }
 
 /** Train steps on a batch that is on the device. */
-function train(device: tl.Device, kind: DeviceKind, batch: number, fused: boolean): Contestant {
+function train(
+  device: tl.Device,
+  kind: DeviceKind,
+  { model, batch }: Extract<Task, { kind: 'train' }>,
+  fused: boolean,
+): Contestant {
   tl.setDefaultDevice(device);
   tl.manualSeed(1);
-  const mlp: Training = makeMlp();
-  const data = hostBatches(1, batch)[0]!;
-  const x = tl.tensor(data.x, { shape: [batch, SIZES[0]], device });
-  const y = tl.tensor(data.y, { device });
+  const training = MODELS[model]();
+  const { x, y } = training.upload(training.batches(1, batch)[0]!);
   let loss: tl.Tensor | undefined;
   return {
     name: `tensorloom ${kind}${fused ? '' : ', unfused'}`,
@@ -191,11 +212,11 @@ function train(device: tl.Device, kind: DeviceKind, batch: number, fused: boolea
     baseline: fused,
     enter: () => tl.setDefaultDevice(device),
     once() {
-      loss = mlp.step(x, y);
+      loss = training.step(x, y);
     },
     settle: async () => Number(await loss!.item()),
     dispose() {
-      mlp.dispose();
+      training.dispose();
       x.dispose();
       y.dispose();
     },
@@ -206,14 +227,14 @@ function train(device: tl.Device, kind: DeviceKind, batch: number, fused: boolea
 export function contestants(job: Job, devices: readonly OpenDevice[]): Workload['contestants'] {
   const used = devices.filter((d) => !job.without.includes(d.kind));
   const makers = used.map((d): Make => ours(job.task, d));
-  if (job.task.kind !== 'mlp') return makers;
-  const { batch } = job.task;
+  const { task } = job;
+  if (task.kind !== 'train') return makers;
   return [
     ...makers,
     ...used.map(
       (d): Make =>
         () =>
-          train(d.unfused, d.kind, batch, false),
+          train(d.unfused, d.kind, task, false),
     ),
   ];
 }

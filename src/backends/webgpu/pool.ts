@@ -101,8 +101,12 @@ export class Pool {
       list!.splice(list!.lastIndexOf(again), 1);
       return again;
     }
-    had.partner = list?.pop() ?? this.create(size);
-    return had.partner;
+    // Not one that another pair takes turns with, if it can be.
+    const single = list?.findLastIndex((memory) => !memory.partner) ?? -1;
+    const other = (single >= 0 ? list?.splice(single, 1)[0] : list?.pop()) ?? this.create(size);
+    had.partner = other;
+    other.partner = had;
+    return other;
   }
 
   /** The user's buffer under a handle, which the pool does not count. */
