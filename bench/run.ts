@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import * as tl from '../src/index.ts';
 import { provideGPU } from '../src/init.ts';
 import { gpu, hasWebGPU } from '../tests/setup/devices.ts';
+import { figuresChart } from './chart.ts';
 import { type CountReport, countAll, showCounts } from './counts.ts';
 import {
   type DeviceKind,
@@ -24,7 +25,8 @@ const USAGE = `npm run bench -- [options]
   --large          matmul 2048 too
   --rounds N       samples of each contestant, 15 unless given
   --counts         no times: what a training step asks of WebGPU, on Dawn's null backend
-  --json FILE      write the figures to a file, too`;
+  --json FILE      write the figures to a file, too
+  --svg FILE       and a chart of the ratios of each device: to FILE with the device before its ending`;
 
 const KINDS: readonly DeviceKind[] = ['reference', 'cpu', 'webgpu'];
 
@@ -58,6 +60,7 @@ async function main(): Promise<void> {
       rounds: { type: 'string', default: '15' },
       counts: { type: 'boolean', default: false },
       json: { type: 'string' },
+      svg: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -127,6 +130,12 @@ async function main(): Promise<void> {
   for (const { fused, unfused } of devices) {
     fused.destroy();
     unfused.destroy();
+  }
+  for (const kind of values.svg ? here : []) {
+    if (!figures.some((f) => f.device === kind && f.ratio !== null)) continue;
+    const path = values.svg!.replace(/(\.svg)?$/, `-${kind}.svg`);
+    await writeFile(path, figuresChart(figures, kind, `${machine.cpu}, Node ${machine.node}`));
+    console.log(`a chart is in ${path}`);
   }
   await save(values.json, { date: today(), machine, rounds, figures });
 }

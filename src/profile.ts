@@ -96,11 +96,6 @@ export class Profile<T = unknown> {
     ];
     return JSON.stringify({ displayTimeUnit: 'ms', traceEvents: [...names, ...events] });
   }
-
-  /** @internal */
-  [Symbol.for('nodejs.util.inspect.custom')](): string {
-    return this.toString();
-  }
 }
 
 const profiled = new WeakSet<Device>();

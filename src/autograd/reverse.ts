@@ -2,7 +2,7 @@ import { ShapeError, UnsupportedError } from '../core/errors.ts';
 import { sameShape, showShape } from '../core/shape.ts';
 import { during } from '../engine/origin.ts';
 import { add, cast } from '../ops/elementwise.ts';
-import { checkTensor, compose, describe } from '../ops/record.ts';
+import { checkTensor, compose, describe, recordedAs } from '../ops/record.ts';
 import { sumTo } from '../ops/structure.ts';
 import type { Device } from '../tensor/device.ts';
 import { type GradientContext, type Saved, type TapeNode, withGrad } from '../tensor/tape.ts';
@@ -120,7 +120,7 @@ export function reverse(seeds: readonly Seed[], options: ReverseOptions): Map<Ta
         if (!needs.includes(true)) continue;
         const incoming = tape.widens ? widened(g) : g;
         const { rule, label, site } = tape;
-        during(label, site, () => {
+        const propagate = (): void => {
           const out = rule(incoming, contextOf(tape, incoming.device, needs));
           tape.parents.forEach((parent, i) => {
             const gi = out[i];
@@ -129,7 +129,8 @@ export function reverse(seeds: readonly Seed[], options: ReverseOptions): Map<Ta
             const back = sumTo(gi, shape);
             accumulate(parent, back.dtype === dtype ? back : cast(back, dtype));
           });
-        });
+        };
+        during(label, site, () => recordedAs(`${label} backward`, propagate));
       }
       return found;
     }),

@@ -208,6 +208,17 @@ export function compose<T>(op: string, fn: () => T): T {
   }
 }
 
+/** @internal Runs a function whose ops are recorded under a name, within another one, too. */
+export function recordedAs<T>(name: string, fn: () => T): T {
+  const before = composing;
+  composing = name;
+  try {
+    return fn();
+  } finally {
+    composing = before;
+  }
+}
+
 /** @internal The op that is being recorded, for the code of an index check. */
 export const currentOp = (op: string): string => label(op);
 

@@ -56,19 +56,18 @@ describe.each(runs)('a train step of the $model with the kernels for $variants',
     expect(counts.reads.dispatches).toEqual(counts.steps.dispatches);
   });
 
-  test(`needs no more memory after ${steps} steps`, async () => {
-    expect(flat(await watchMemory(open.device, 'loop', make, { batch, steps }))).toEqual([0, 0, 0]);
-  });
+  // It is the same plan's memory, whichever kernels compute it.
+  if (variants === 'software')
+    test(`needs no more memory after ${steps} steps`, async () => {
+      expect(flat(await watchMemory(open.device, 'loop', make, { batch, steps }))).toEqual([0, 0, 0]);
+    });
 });
 
-test.each(['hardware', 'software'] as const)(
-  '1,000 steps over a DataLoader need no more memory: %s',
-  async (variants) => {
-    const { device } = await openNull(variants);
-    expect(flat(await watchMemory(device, 'loader', MODELS.MLP))).toEqual([0, 0, 0]);
-    device.destroy();
-  },
-);
+test('1,000 steps over a DataLoader need no more memory', async () => {
+  const { device } = await openNull();
+  expect(flat(await watchMemory(device, 'loader', MODELS.MLP))).toEqual([0, 0, 0]);
+  device.destroy();
+});
 
 test.each(['LeNet', 'LSTM'] as const)(
   '1,000 steps of the %s on cpu need no more memory',
