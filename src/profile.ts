@@ -103,12 +103,13 @@ const profiled = new WeakSet<Device>();
 /**
  * Times every kernel that a function runs: on WebGPU by the device's own clock (timestamp queries), elsewhere by the host's. What was
  * pending before runs before, and what the function leaves pending runs within. On WebGPU each kernel is a pass of its own while it is
- * timed, so that their sum is a little more than what they take otherwise. Run the function once before to leave compilation out.
+ * timed, so that their sum is a little more than what they take otherwise. Run the function once before to leave compilation out. What
+ * nobody can read any more is not computed, and so not timed.
  *
  * @throws UnsupportedError for a WebGPU device without the feature `timestamp-query`, and for a profile within another.
  * @example
  * ```ts
- * const report = await tl.profile(() => tl.tidy(() => void tl.rand([64, 64]).matmul(tl.rand([64, 64]))));
+ * const report = await tl.profile(() => tl.rand([64, 64]).matmul(tl.rand([64, 64])));
  * console.log(String(report)); // a table of kernels
  * const trace = report.toTrace(); // for chrome://tracing
  * ```

@@ -128,10 +128,10 @@ abstract class Recurrent<Inputs extends readonly unknown[], Output> extends Modu
   readonly batchFirst: boolean;
   readonly dropout: number;
   readonly bidirectional: boolean;
+  /** The size that an LSTM projects its hidden state to; 0 for none. */
+  readonly projSize: number;
   readonly #op: string;
   readonly #kind: CellKind;
-  /** Of the hidden state that is given out. */
-  readonly #outputSize: number;
 
   constructor(
     op: string,
@@ -150,7 +150,7 @@ abstract class Recurrent<Inputs extends readonly unknown[], Output> extends Modu
       throw new ShapeError(
         `${op}: projSize is ${describe(projSize)}; it is a whole number below the hidden size of ${hiddenSize}, or 0 for none`,
       );
-    this.#outputSize = projSize || hiddenSize;
+    this.projSize = projSize;
     this.#op = op;
     this.#kind = kind;
     this.numLayers = numLayers;
@@ -176,6 +176,11 @@ abstract class Recurrent<Inputs extends readonly unknown[], Output> extends Modu
             configurable: true,
           });
       }
+  }
+
+  /** Of the hidden state that is given out. */
+  get #outputSize(): number {
+    return this.projSize || this.hiddenSize;
   }
 
   get #directions(): number {
@@ -255,15 +260,14 @@ abstract class Recurrent<Inputs extends readonly unknown[], Output> extends Modu
   }
 
   protected override extra(): string {
-    const { inputSize, hiddenSize, numLayers, bias, batchFirst, dropout, bidirectional } = this;
-    const projSize = this.#outputSize;
+    const { inputSize, hiddenSize, numLayers, bias, batchFirst, dropout, bidirectional, projSize } = this;
     const others = Object.entries({
       numLayers: numLayers === 1 ? null : numLayers,
       bias: bias ? null : false,
       batchFirst: batchFirst || null,
       dropout: dropout || null,
       bidirectional: bidirectional || null,
-      projSize: projSize < hiddenSize ? projSize : null,
+      projSize: projSize || null,
     }).flatMap(([name, value]) => (value === null ? [] : [`${name}=${value}`]));
     return [inputSize, hiddenSize, ...others].join(', ');
   }

@@ -59,8 +59,13 @@ describe.each(devices)('profile on %s', (name) => {
             losses.push(await loss.item());
           }
         };
-        if (profiled) expect((await tl.profile(run)).launches.length).toBeGreaterThan(4);
-        else await run();
+        if (profiled) {
+          const { launches } = await tl.profile(run);
+          expect(launches.length).toBeGreaterThan(4);
+          // Kernels of gradients say of which op.
+          const names = launches.map(({ kernel }) => kernel).join(' ');
+          expect(names).toContain('matmul backward');
+        } else await run();
         for (const t of [layer, adam, x, y]) t.dispose();
         return losses;
       };

@@ -42,31 +42,31 @@ export class Encoder {
   encode(encoder: GPUCommandEncoder, jobs: readonly Job[], clock: GPUClock | undefined): void {
     const arena = this.fillArena(jobs);
     const timed = clock?.running ? clock : undefined;
-    let pass = timed ? undefined : encoder.beginComputePass();
+    let pass: GPUComputePassEncoder | undefined;
     let current: GPUComputePipeline | undefined;
     const offsets = new Uint32Array(1);
     let offset = 0;
     for (const job of jobs) {
       const { pipeline, groups } = job.step;
-      if (timed) {
+      if (!pass || timed) {
         pass?.end();
-        pass = timed.pass(encoder, job.label);
+        pass = timed ? timed.pass(encoder, job.label) : encoder.beginComputePass();
         current = undefined;
+        this.counters.passes++;
       }
       if (pipeline.gpu !== current) {
         current = pipeline.gpu!;
-        pass!.setPipeline(current);
+        pass.setPipeline(current);
       }
       offsets[0] = offset;
-      pass!.setBindGroup(0, this.find(job) ?? this.make(job, arena), offsets, 0, 1);
-      pass!.dispatchWorkgroups(groups[0], groups[1], groups[2]);
+      pass.setBindGroup(0, this.find(job) ?? this.make(job, arena), offsets, 0, 1);
+      pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
       pipeline.proven = true;
       offset += pipeline.uniformBytes;
     }
     pass?.end();
     timed?.take(encoder);
     this.counters.dispatches += jobs.length;
-    this.counters.passes += timed ? jobs.length : 1;
   }
 
   /** Drops the bind groups of memory that goes away. */

@@ -8,7 +8,7 @@ export interface Memory {
   readonly id: number;
   readonly gpu: GPUBuffer;
   readonly size: number;
-  /** What was given the last time that this was asked for and in use: updates that take turns between two go on doing so. */
+  /** The other one of a pair: given where this was asked for and in use, and the other way round, so that updates go on taking turns. */
   partner: Memory | undefined;
   /** Until its error scope is clean. */
   ready: Promise<void> | undefined;
@@ -163,6 +163,7 @@ export class Pool {
   }
 
   private drop(memory: Memory): void {
+    if (memory.partner?.partner === memory) memory.partner.partner = undefined;
     this.all.delete(memory);
     this.discard(memory);
   }
