@@ -1,4 +1,4 @@
-import { type DType, widthOf } from '../core/dtype.ts';
+import type { DType } from '../core/dtype.ts';
 import { contiguousStrides, type Shape, sizeOf } from '../core/shape.ts';
 import { coalesce, mergeable } from '../ir/coalesce.ts';
 import { constant, type Expr, index, load, loadAt, position, result, rewrite, uniform } from '../ir/expr.ts';
@@ -18,8 +18,7 @@ import type { Template } from './node.ts';
  * Fusion: turns the pending nodes of a flush into kernels. The rules:
  *   1. a map that nobody else needs is written into its readers, through any view that composes (`inline`);
  *   2. a map that reads a reduction, a matmul or a map at its own index joins that kernel (epilogue, multi-output map);
- *   3. reductions and maps along one row join into a row program;
- *   4. a map that can update a dying buffer in place stays out of matmuls, so that it can.
+ *   3. reductions and maps along one row join into a row program.
  * A join must not close a cycle of kernels nor pass the device's limit of bindings.
  */
 
@@ -390,7 +389,7 @@ function inline(items: Item[], limits: Limits): Item[] {
   return out;
 }
 
-/** Groups items into clusters (rules 2 to 4). */
+/** Groups items into clusters (rules 2 and 3). */
 class Clusters {
   private readonly of = new Map<number, Cluster>();
   private readonly consumers = new Map<number, number[]>();
@@ -454,7 +453,7 @@ class Clusters {
   /** The union of a producer's cluster and a reader's, laid out over one domain; null where they do not line up. */
   private merge(producer: Cluster, reader: Cluster, item: Item, source: number): Cluster | null {
     if (reader.kind !== 'loop' || producer.kind === 'fixed') return null;
-    if (producer.kind === 'matmul' && (reader.inner > 0 || this.updatesInPlace(reader))) return null;
+    if (producer.kind === 'matmul' && reader.inner > 0) return null;
     const from = producer.members.find((m) => m.item.id === source)!;
     const to = reader.members.find((m) => m.item.id === item.id)!;
     const layout = this.layout(producer, from, reader, to);
@@ -585,15 +584,15 @@ class Clusters {
     return this.inputsOf(c).size + outputs - inPlace <= this.limits.bindings;
   }
 
-  /** Dying externals of a map that it reads at its own index only: outputs that take them over share their binding. */
+  /** Dying externals that a map or an epilogue reads at its own index only: outputs that take them over share their binding. */
   private donors(c: Cluster): number {
-    if (c.kind !== 'loop' || c.inner > 0) return 0;
+    if (c.kind === 'fixed' || c.inner > 0) return 0;
     const size = sizeOf(c.domain);
     const shared = new Map<number, boolean>();
     for (const { item } of c.members)
-      for (const { source, access } of item.reads) {
+      for (const [i, { source, access }] of item.reads.entries()) {
         if (source >= 0 || !this.externals[~source]!.dying || this.externals[~source]!.size !== size) continue;
-        const own = matchDims(outputShape(item), access, item.space, false) !== null;
+        const own = !isOperand(item.kind, i) && matchDims(outputShape(item), access, item.space, false) !== null;
         shared.set(source, own && shared.get(source) !== false);
       }
     return [...shared.values()].filter(Boolean).length;
@@ -609,19 +608,15 @@ class Clusters {
     return c.members.filter((m) => m.item.live || (this.consumers.get(m.item.id) ?? []).some((id) => !own.has(id)));
   }
 
-  /** Rule 4: a live map over a dying external of its own size and width. */
-  private updatesInPlace(c: Cluster): boolean {
-    return c.members.some(
-      (m) =>
-        m.item.live &&
-        m.item.reads.some(
-          (r) =>
-            r.source < 0 &&
-            this.externals[~r.source]!.dying &&
-            this.externals[~r.source]!.size === sizeOf(m.item.space) &&
-            widthOf(this.externals[~r.source]!.dtype) === widthOf(m.item.dtype),
-        ),
-    );
+  /** Where a cluster stands in the program: where it may overwrite something, after all others that read it. */
+  private place(c: Cluster): number {
+    if (c.kind === 'fixed' || c.inner > 0) return c.order;
+    const overwritten = c.members
+      .filter((m) => m.item.live)
+      .flatMap((m) => m.item.reads.map((r) => r.source).filter((s) => s < 0 && this.externals[~s]!.dying));
+    const readers = new Set(overwritten.flatMap((s) => this.consumers.get(s) ?? []).map((id) => this.of.get(id)!));
+    readers.delete(c);
+    return Math.max(c.order, ...[...readers].map((r) => r.order + 0.5));
   }
 
   private dependencies(c: Cluster): Cluster[] {
@@ -697,7 +692,8 @@ class Clusters {
         }
       }
     };
-    for (const c of [...this.all].sort((a, b) => a.order - b.order)) visit(c);
+    const places = new Map([...this.all].map((c) => [c, this.place(c)]));
+    for (const c of [...this.all].sort((a, b) => places.get(a)! - places.get(b)!)) visit(c);
     return out;
   }
 }

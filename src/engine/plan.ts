@@ -51,14 +51,16 @@ class Slots {
 
 /** The input whose buffer an output may take over: one that dies here and is read only where the output writes. */
 function donor(kernel: Kernel, output: Output, candidates: readonly number[]): number | null {
-  if (kernel.kind !== 'map' || output.level !== 'element') return null;
+  if (kernel.kind !== 'map' && kernel.kind !== 'matmul') return null;
+  const operands = kernel.kind === 'matmul' ? 2 : 0;
   for (const binding of candidates) {
     const own = kernel.inputs.every(
-      ({ binding: b, access }) =>
+      ({ binding: b, access }, i) =>
         b !== binding ||
-        (access.mode === 'direct' &&
+        (i >= operands &&
+          access.mode === 'direct' &&
           access.offset === output.offset &&
-          access.strides.every((s, d) => s === output.strides[d])),
+          output.strides.every((s, d) => s === access.strides[d])),
     );
     if (own) return binding;
   }

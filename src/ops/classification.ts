@@ -1,8 +1,10 @@
 import { isFloating } from '../core/dtype.ts';
 import { DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { type Shape, sameShape, showShape } from '../core/shape.ts';
+import { template } from '../engine/node.ts';
+import * as s from '../ir/expr.ts';
 import type { GradientRule } from '../tensor/tape.ts';
-import { withGrad } from '../tensor/tape.ts';
+import { gradEnabled, withGrad } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { arange } from './creation.ts';
 import {
@@ -12,6 +14,7 @@ import {
   div,
   eq,
   exp,
+  isfinite,
   log,
   log1p,
   logSigmoid,
@@ -25,10 +28,22 @@ import {
 import { where } from './functions.ts';
 import { gather, indexSelect } from './gather.ts';
 import { checkNumber, type LossOptions, type LossReduction, lossOf, reduceLoss, sameShapes } from './losses.ts';
-import { checkFlag, checkOptions, checkTensor, compose, describe, deviceOf, taped } from './record.ts';
-import { floats, logSoftmax, logsumexp } from './reductions.ts';
+import {
+  checkFlag,
+  checkOptions,
+  checkTensor,
+  compose,
+  currentOp,
+  describe,
+  deviceOf,
+  produce,
+  reading,
+  readingAt,
+  taped,
+} from './record.ts';
+import { floats, logSoftmax, logsumexp, softmax } from './reductions.ts';
 import { type Drawn, indices, type Samples, sample } from './samples.ts';
-import { inFloat32, movedim, reshape, squeeze, sum, unsqueeze } from './structure.ts';
+import { coordinates, inFloat32, movedim, reshape, squeeze, sum, unsqueeze } from './structure.ts';
 
 /** Options of `binaryCrossEntropy`. */
 export interface BinaryCrossEntropyOptions extends LossOptions {
@@ -41,6 +56,8 @@ export interface BinaryCrossEntropyWithLogitsOptions extends BinaryCrossEntropyO
   /** A weight for positive examples; broadcasts. */
   readonly posWeight?: Tensor | undefined;
 }
+
+type Expr = s.Expr;
 
 const atLeast = (x: Tensor, min: number): Tensor => clamp(x, { min });
 const logs = (x: Tensor): readonly [own: Tensor, other: Tensor] => [
@@ -164,19 +181,65 @@ interface Labels {
 
 function labelsOf(target: Tensor, ignoreIndex: number, weight: Tensor | undefined): Labels {
   const counts = ne(target, ignoreIndex);
-  const safe = cast(where(counts, target, 0), 'int32');
+  const safe = (): Tensor => cast(where(counts, target, 0), 'int32');
   return {
     counts,
-    own: (scores) => squeeze(gather(scores, -1, unsqueeze(safe, -1)), -1),
-    share: weight ? reshape(indexSelect(weight, 0, reshape(safe, [-1])), target.shape) : null,
+    own: (scores) => squeeze(gather(scores, -1, unsqueeze(safe(), -1)), -1),
+    share: weight ? reshape(indexSelect(weight, 0, reshape(safe(), [-1])), target.shape) : null,
   };
 }
 
-/** The losses of labels that count as one; the mean is weighted. */
-function reduceLabels(op: string, each: Tensor, { counts, share }: Labels, reduction: LossReduction = 'mean'): Tensor {
-  const counted = where(counts, each, 0);
+/** The losses of labels as one, with 0 for what does not count; the mean is weighted. */
+function reduceLabels(
+  op: string,
+  counted: Tensor,
+  { counts, share }: Labels,
+  reduction: LossReduction = 'mean',
+): Tensor {
   if (reduction !== 'mean') return reduceLoss(op, counted, reduction);
   return div(sum(counted), sum(share ? where(counts, share, 0) : cast(counts, 'float32')));
+}
+
+/** Where the logarithm of a sum is infinite, no element has a direction to move in. */
+const finite = (x: Expr): Expr => s.select(isfinite.record.lower(x), x, 0);
+
+/**
+ * For each row, the logarithm of the sum of its exponentials minus the score of its label; 0 where the label does not count. Written out,
+ * and so is its gradient, for this is what most training steps end with.
+ */
+function rowLosses(x: Tensor, target: Tensor, total: Tensor, ignoreIndex: number): Tensor {
+  const device = deviceOf('crossEntropy', [x, target, total]);
+  const rows = target.shape;
+  const label = s.cast(s.wide(s.load(1, target.dtype)), 'int32');
+  const counts = (slot: number): Expr => s.ne(label, s.uniform(slot, 'int32'));
+  const safe = s.select(counts(1), label, s.constant(0, 'int32'));
+  const own = s.loadAt(0, 'float32', coordinates(x.ndim, x.ndim - 1, safe));
+  const out = produce(device, 'crossEntropy', 'float32', rows, {
+    template: template('map', s.select(counts(1), s.sub(s.load(2, 'float32'), own), 0), ['int32', 'int32']),
+    space: rows,
+    inputs: [readingAt(x, 0), reading(target, rows), reading(total, rows)],
+    scalars: [device.engine.checkCode(currentOp('crossEntropy')), ignoreIndex],
+  });
+  const gradient: GradientRule = (g, { inputs }) => {
+    const [scores, labels, sums] = inputs as [Tensor, Tensor, Tensor];
+    const column = (t: Tensor): Tensor => unsqueeze(t, -1);
+    if (gradEnabled()) {
+      const counted = ne(labels, ignoreIndex);
+      const hit = eq(column(labels), arange(scores.shape.at(-1)!, { dtype: 'int32', device }));
+      return [mul(column(where(counted, g, 0)), sub(softmax(scores, -1), cast(hit, 'float32'))), null, null];
+    }
+    const space = scores.shape;
+    const share = s.exp(s.sub(s.load(0, 'float32'), finite(s.load(2, 'float32'))));
+    const slope = s.sub(share, s.cast(s.eq(label, s.index(space.length - 1)), 'float32'));
+    const slopes = produce(device, 'crossEntropy', 'float32', space, {
+      template: template('map', s.select(counts(0), s.mul(s.load(3, 'float32'), slope), 0), ['int32']),
+      space,
+      inputs: [reading(scores, space), ...[labels, sums, g].map((t) => reading(column(t), space))],
+      scalars: [ignoreIndex],
+    });
+    return [slopes, null, null];
+  };
+  return taped('crossEntropy', { gradient, saves: 'inputs' }, [x, target, total], out);
 }
 
 function checkIgnored(op: string, ignoreIndex: number): void {
@@ -211,7 +274,8 @@ export function nllLoss(input: Tensor, target: Tensor, options: LabelOptions = {
       const [x, goal, weights] = inputs as [Tensor, Tensor, Tensor?];
       const labels = labelsOf(goal, ignoreIndex, weights);
       const own = neg(labels.own(classesLast(x)));
-      return reduceLabels(op, labels.share ? mul(own, labels.share) : own, labels, reduction);
+      const each = labels.share ? mul(own, labels.share) : own;
+      return reduceLabels(op, where(labels.counts, each, 0), labels, reduction);
     }),
   );
 }
@@ -260,14 +324,19 @@ export function crossEntropy(input: Tensor, target: Tensor, options: CrossEntrop
       return reduction === 'mean' ? div(sum(each), each.size) : reduceLoss(op, each, reduction);
     }
     const labels = labelsOf(goal, ignoreIndex, weights);
-    const total = logsumexp(x, { dim: -1 });
-    const own = sub(total, labels.own(x));
+    const own = rowLosses(
+      x,
+      goal,
+      withGrad(false, () => logsumexp(x, { dim: -1 })),
+      ignoreIndex,
+    );
     let each = labels.share ? mul(own, labels.share) : own;
     if (smoothing > 0) {
+      const total = logsumexp(x, { dim: -1 });
       const spread = weights
         ? sum(mul(sub(unsqueeze(total, -1), x), weights), { dim: -1 })
         : sub(mul(total, classes), sum(x, { dim: -1 }));
-      each = add(mul(each, 1 - smoothing), mul(spread, smoothing / classes));
+      each = add(mul(each, 1 - smoothing), mul(where(labels.counts, spread, 0), smoothing / classes));
     }
     return reduceLabels(op, each, labels, reduction);
   };

@@ -645,10 +645,18 @@ export const logSigmoid: Unary = elementwise('logSigmoid', {
 export const relu: Unary = elementwise('relu', {
   type: numeric,
   lower: (x) => s.max(x, 0),
-  gradient: fromOutput((g, y) => where(le(y, 0), 0, g)),
+  gradient: fromOutput((g, y) => passed(g, y)),
   saves: 'output',
   sample: [-3, 3],
   kinks: [0],
+});
+/** A gradient where an element is above 0, and 0 elsewhere. */
+const passed: Binary = elementwise('relu', {
+  type: numeric,
+  lower: (g, y) => s.select(s.le(y, 0), 0, g),
+  gradient: (g, { inputs }) => [passed(g, inputs[1]!), null],
+  saves: [1],
+  sample: [1, 3],
 });
 /** Elements limited to 0 to 6, with gradient 0 at these bounds (`F.relu6`). */
 export const relu6: Unary = elementwise('relu6', {

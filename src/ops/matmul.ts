@@ -29,10 +29,18 @@ function product(a: Tensor, b: Tensor, dtype: DType = promote('matmul', a.dtype,
     g: Tensor,
     { inputs: saved, needs }: { inputs: readonly Tensor[]; needs: readonly boolean[] },
   ): (Tensor | null)[] => [
-    needs[0] ? product(g, transpose(saved[1]!, -1, -2)) : null,
-    needs[1] ? product(transpose(saved[0]!, -1, -2), g) : null,
+    needs[0] ? productLike(saved[0]!, g, flipped(saved[1]!)) : null,
+    needs[1] ? productLike(saved[1]!, flipped(saved[0]!), g) : null,
   ];
   return taped('matmul', { gradient, saves: 'inputs', narrow: true }, [a, b], out);
+}
+
+const flipped = (x: Tensor): Tensor => transpose(x, -1, -2);
+
+/** A product that lies in memory as another matrix does: row by row or column by column, so that an update of that one meets it. */
+function productLike(like: Tensor, a: Tensor, b: Tensor): Tensor {
+  const [row, column] = like.view.strides.slice(-2);
+  return row === 1 && column !== 1 ? flipped(product(flipped(b), flipped(a))) : product(a, b);
 }
 
 const mismatch = (op: string, a: Tensor, b: Tensor, rule: string): ShapeError =>

@@ -1,13 +1,25 @@
 import { isFloating } from '../core/dtype.ts';
 import { DTypeError, ShapeError } from '../core/errors.ts';
 import { normalizeDim, normalizeDims, showShape } from '../core/shape.ts';
-import { select as choose, constant, eq, index, isnan, load, or, wide } from '../ir/expr.ts';
+import * as e from '../ir/expr.ts';
 import { withGrad } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { add, cast, div, eq as equal, exp, isfinite, log, mul, sqrt, square, sub } from './elementwise.ts';
+import { cast, div, eq as equal, exp, isfinite, log, mul, sqrt, square, sub } from './elementwise.ts';
 import { where } from './functions.ts';
 import { gather } from './gather.ts';
-import { checkOptions, checkTensor, compose, describe, deviceOf, reduceNode, taped } from './record.ts';
+import {
+  type Binary,
+  checkOptions,
+  checkTensor,
+  compose,
+  describe,
+  deviceOf,
+  elementwise,
+  floating,
+  reduceNode,
+  taped,
+  type Unary,
+} from './record.ts';
 import { type Drawn, type Samples, sample } from './samples.ts';
 import { inFloat32, keptShape, type ReduceOptions, reduceDims, reshape, squeeze, sum, withDims } from './structure.ts';
 
@@ -103,14 +115,14 @@ function argExtremum(op: 'argmax' | 'argmin', x: Tensor, options: ArgOptions): T
     const best = reduceDims(op, op === 'argmax' ? 'max' : 'min', x, [d]);
     const order = [...x.shape.map((_, i) => i).filter((i) => i !== d), d];
     const space = order.map((i) => x.shape[i]!);
-    const here = wide(load(0, x.dtype));
-    const found = eq(here, wide(load(1, x.dtype)));
-    const hit = isFloating(x.dtype) ? or(found, isnan(here)) : found;
+    const here = e.wide(e.load(0, x.dtype));
+    const found = e.eq(here, e.wide(e.load(1, x.dtype)));
+    const hit = isFloating(x.dtype) ? e.or(found, e.isnan(here)) : found;
     const out = reduceNode(
       device,
       op,
       'min',
-      choose(hit, index(space.length - 1), constant(2 ** 31 - 1, 'int32')),
+      e.select(hit, e.index(space.length - 1), e.constant(2 ** 31 - 1, 'int32')),
       space,
       1,
       [
@@ -208,6 +220,26 @@ export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
   return compose('std', () => inFloat32('std', [x], (y) => sqrt(variance(y, options))));
 }
 
+// The parts of logsumexp, which every classifier's training step records.
+const unlessInfinite: Unary = elementwise('logsumexp', {
+  type: floating,
+  lower: (x) => e.select(isfinite.record.lower(x), x, 0),
+  gradient: null,
+  sample: [-3, 3],
+});
+const raisedFrom: Binary = elementwise('logsumexp', {
+  type: floating,
+  lower: (x, shift) => e.exp(e.sub(x, shift)),
+  gradient: null,
+  sample: [-3, 3],
+});
+const logPlus: Binary = elementwise('logsumexp', {
+  type: floating,
+  lower: (x, shift) => e.add(e.log(x), shift),
+  gradient: null,
+  sample: [1, 3],
+});
+
 /** log(sum(exp(x))) over some dims without overflow (`torch.logsumexp`); -Infinity over rows of -Infinity. */
 export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
   checkOptions('logsumexp', options, ['dim'], ['keepDim']);
@@ -222,9 +254,9 @@ export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
       if (empty) return log(sum(x, { dim: dims }));
       const top = reduceDims('logsumexp', 'max', x, dims);
       // An infinite maximum would give inf - inf.
-      const shift = where(isfinite(top), top, 0);
+      const shift = unlessInfinite(top);
       const kept = reshape(shift, keptShape(from, dims));
-      return add(log(sum(exp(sub(x, kept)), { dim: dims })), shift);
+      return logPlus(sum(raisedFrom(x, kept), { dim: dims }), shift);
     }),
   );
   const gradient = (g: Tensor, { inputs, output }: { inputs: readonly Tensor[]; output: Tensor }): Tensor[] => {

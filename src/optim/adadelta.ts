@@ -1,7 +1,7 @@
-import { add, div, mul, sqrt, square, sub } from '../ops/elementwise.ts';
+import { add, div, mul, sqrt } from '../ops/elementwise.ts';
+import { averagedSquare, moved } from './formulas.ts';
 import {
   atLeastZero,
-  averaged,
   Optimizer,
   type OptimizerOptions,
   type Params,
@@ -51,8 +51,8 @@ export class Adadelta extends Optimizer<AdadeltaOptions, Slot> {
     const { p, state, options } = step;
     const { lr, rho, eps } = options;
     const d = penalized(step);
-    const squareAvg = averaged(state.squareAvg, rho, square(d));
+    const squareAvg = averagedSquare(state.squareAvg, rho, d);
     const delta = mul(div(sqrt(add(state.accDelta, eps)), sqrt(add(squareAvg, eps))), d);
-    return { p: sub(p, mul(delta, lr)), state: { squareAvg, accDelta: averaged(state.accDelta, rho, square(delta)) } };
+    return { p: moved(p, delta, lr), state: { squareAvg, accDelta: averagedSquare(state.accDelta, rho, delta) } };
   }
 }

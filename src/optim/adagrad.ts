@@ -1,4 +1,5 @@
-import { add, div, mul, sqrt, square, sub } from '../ops/elementwise.ts';
+import { add, div, sqrt, square } from '../ops/elementwise.ts';
+import { moved } from './formulas.ts';
 import {
   atLeastZero,
   Optimizer,
@@ -62,6 +63,6 @@ export class Adagrad extends Optimizer<AdagradOptions, 'sum'> {
     const d = penalized(step);
     const sum = add(step.state.sum, square(d));
     const rate = over(lr, plus(1, times(minus(step.t, 1), lrDecay)));
-    return { p: sub(step.p, mul(div(d, add(sqrt(sum), eps)), rate)), state: { sum } };
+    return { p: moved(step.p, div(d, add(sqrt(sum), eps)), rate), state: { sum } };
   }
 }

@@ -1,16 +1,8 @@
-import { add, div, maximum, mul, sqrt, square, sub } from '../ops/elementwise.ts';
+import { maximum } from '../ops/elementwise.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { averaged, averagedSquare, movedByMoments } from './formulas.ts';
 import { checkMoments, type MomentOptions } from './moments.ts';
-import {
-  averaged,
-  decayed,
-  Optimizer,
-  type Params,
-  penalized,
-  type Settings,
-  type Update,
-  type Updated,
-} from './optimizer.ts';
+import { decayed, Optimizer, type Params, penalized, type Settings, type Update, type Updated } from './optimizer.ts';
 import { complement, over, root } from './scalars.ts';
 
 /** Options of `Adam` and `AdamW`. */
@@ -48,11 +40,10 @@ abstract class AdamFamily extends Optimizer<AdamOptions, Slot> {
     const { lr, betas, eps, amsgrad } = options;
     const [beta1, beta2] = betas;
     const m = averaged(state.expAvg, beta1, g);
-    const v = averaged(state.expAvgSq, beta2, square(g));
+    const v = averagedSquare(state.expAvgSq, beta2, g);
     const top = amsgrad ? maximum(state.maxExpAvgSq, v) : v;
-    const scale = add(div(sqrt(top), root(complement(beta2, t))), eps);
     return {
-      p: sub(p, mul(div(m, scale), over(lr, complement(beta1, t)))),
+      p: movedByMoments(p, m, top, root(complement(beta2, t)), eps, over(lr, complement(beta1, t))),
       state: { expAvg: m, expAvgSq: v, ...(amsgrad && { maxExpAvgSq: top }) },
     };
   }

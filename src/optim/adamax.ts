@@ -1,6 +1,7 @@
-import { abs, add, div, maximum, mul, sub } from '../ops/elementwise.ts';
+import { abs, add, div, maximum, mul } from '../ops/elementwise.ts';
+import { averaged, moved } from './formulas.ts';
 import { checkMoments, type MomentOptions } from './moments.ts';
-import { averaged, Optimizer, type Params, penalized, type Settings, type Update, type Updated } from './optimizer.ts';
+import { Optimizer, type Params, penalized, type Settings, type Update, type Updated } from './optimizer.ts';
 import { complement, over } from './scalars.ts';
 
 /** Options of `Adamax`. */
@@ -45,6 +46,6 @@ export class Adamax extends Optimizer<AdamaxOptions, Slot> {
     const d = penalized(step);
     const expAvg = averaged(state.expAvg, beta1, d);
     const expInf = maximum(mul(state.expInf, beta2), add(abs(d), eps));
-    return { p: sub(p, mul(div(expAvg, expInf), over(lr, complement(beta1, t)))), state: { expAvg, expInf } };
+    return { p: moved(p, div(expAvg, expInf), over(lr, complement(beta1, t))), state: { expAvg, expInf } };
   }
 }

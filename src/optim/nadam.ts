@@ -1,14 +1,7 @@
-import { add, div, mul, sqrt, square, sub } from '../ops/elementwise.ts';
+import { add, div, mul, sqrt, sub } from '../ops/elementwise.ts';
+import { averaged, averagedSquare } from './formulas.ts';
 import { checkMoments, type DecouplingOptions, decaying } from './moments.ts';
-import {
-  atLeastZero,
-  averaged,
-  Optimizer,
-  type Params,
-  type Settings,
-  type Update,
-  type Updated,
-} from './optimizer.ts';
+import { atLeastZero, Optimizer, type Params, type Settings, type Update, type Updated } from './optimizer.ts';
 import { complement, minus, over, plus, power, root, type Scalar, times } from './scalars.ts';
 
 /** Options of `NAdam`. */
@@ -66,7 +59,7 @@ export class NAdam extends Optimizer<NAdamOptions, Slot> {
     const next = mu(plus(t, 1));
     const muProduct = times(numbers.muProduct ?? 1, mu(t));
     const expAvg = averaged(state.expAvg, beta1, d);
-    const expAvgSq = averaged(state.expAvgSq, beta2, square(d));
+    const expAvgSq = averagedSquare(state.expAvgSq, beta2, d);
     const scale = add(div(sqrt(expAvgSq), root(complement(beta2, t))), eps);
     const ahead = add(
       mul(d, over(times(lr, minus(1, mu(t))), minus(1, muProduct))),

@@ -138,10 +138,6 @@ export const penalized = ({ p, g, options: { weightDecay } }: Update<OptimizerOp
 export const decayed = ({ p, options: { lr, weightDecay } }: Update<OptimizerOptions, never>): Tensor =>
   weightDecay === 0 ? p : mul(p, 1 - lr * weightDecay);
 
-/** @internal The average of before, of which a share is kept, and a new value. */
-export const averaged = (before: Tensor, share: number, value: Tensor): Tensor =>
-  add(mul(before, share), mul(value, 1 - share));
-
 /**
  * Base class of the optimizers (`torch.optim.Optimizer`): keeps the parameter groups and the state, and applies updates. An
  * optimizer of its own says which state it keeps and how one parameter moves, in tensor ops; see `SGD` for an example.

@@ -1,6 +1,7 @@
-import { add, div, mul, sqrt, square, sub } from '../ops/elementwise.ts';
+import { add, div, mul, sqrt } from '../ops/elementwise.ts';
+import { averaged, averagedSquare, moved } from './formulas.ts';
 import { checkMoments, type DecouplingOptions, decaying } from './moments.ts';
-import { averaged, Optimizer, type Params, type Settings, type Update, type Updated } from './optimizer.ts';
+import { Optimizer, type Params, type Settings, type Update, type Updated } from './optimizer.ts';
 import { complement, ifAbove, minus, over, power, root, type Scalar, times } from './scalars.ts';
 
 /** Options of `RAdam`. */
@@ -54,12 +55,12 @@ export class RAdam extends Optimizer<RAdamOptions, Slot> {
     const [beta1, beta2] = betas;
     const [p, d] = decaying(step);
     const expAvg = averaged(state.expAvg, beta1, d);
-    const expAvgSq = averaged(state.expAvgSq, beta2, square(d));
+    const expAvgSq = averagedSquare(state.expAvgSq, beta2, d);
     // One of the two is 0: so the plan is the same before and after.
     const adaptive = rectification(beta2, t);
     const factor = add(div(adaptive, add(sqrt(expAvgSq), eps)), ifAbove(adaptive, 0, 0, 1));
     return {
-      p: sub(p, mul(mul(expAvg, factor), over(lr, complement(beta1, t)))),
+      p: moved(p, mul(expAvg, factor), over(lr, complement(beta1, t))),
       state: { expAvg, expAvgSq },
     };
   }

@@ -1,7 +1,7 @@
 import { add, clamp, div, mul, sqrt, square, sub } from '../ops/elementwise.ts';
+import { averaged, averagedSquare, moved } from './formulas.ts';
 import {
   atLeastZero,
-  averaged,
   belowOne,
   Optimizer,
   type OptimizerOptions,
@@ -68,13 +68,13 @@ export class RMSprop extends Optimizer<RMSpropOptions, Slot> {
     const { p, state, options } = step;
     const { lr, alpha, eps, momentum, centered } = options;
     const d = penalized(step);
-    const squareAvg = averaged(state.squareAvg, alpha, square(d));
+    const squareAvg = averagedSquare(state.squareAvg, alpha, d);
     const gradAvg = centered ? averaged(state.gradAvg, alpha, d) : undefined;
     // Of equal gradients the difference is 0, or by rounding less.
     const scale = add(sqrt(gradAvg ? clamp(sub(squareAvg, square(gradAvg)), { min: 0 }) : squareAvg), eps);
     const momentumBuffer = momentum > 0 ? add(mul(state.momentumBuffer, momentum), div(d, scale)) : undefined;
     return {
-      p: sub(p, mul(momentumBuffer ?? div(d, scale), lr)),
+      p: moved(p, momentumBuffer ?? div(d, scale), lr),
       state: { squareAvg, ...(gradAvg && { gradAvg }), ...(momentumBuffer && { momentumBuffer }) },
     };
   }

@@ -1,5 +1,6 @@
 import { UnsupportedError } from '../core/errors.ts';
-import { add, mul, sub } from '../ops/elementwise.ts';
+import { add, mul } from '../ops/elementwise.ts';
+import { moved } from './formulas.ts';
 import {
   atLeastZero,
   Optimizer,
@@ -63,11 +64,11 @@ export class SGD extends Optimizer<SGDOptions, 'momentumBuffer'> {
     const { p, t, state, options } = step;
     const { lr, momentum, dampening, nesterov } = options;
     const d = penalized(step);
-    if (momentum === 0) return { p: sub(p, mul(d, lr)), state: {} };
+    if (momentum === 0) return { p: moved(p, d, lr), state: {} };
     // The first velocity is the gradient itself.
     const share = dampening === 0 ? 1 : ifAbove(t, 1, 1 - dampening, 1);
     const v = add(mul(state.momentumBuffer, momentum), mul(d, share));
     const direction = nesterov ? add(d, mul(v, momentum)) : v;
-    return { p: sub(p, mul(direction, lr)), state: { momentumBuffer: v } };
+    return { p: moved(p, direction, lr), state: { momentumBuffer: v } };
   }
 }

@@ -1070,6 +1070,27 @@ for (const [m, k, n] of [
     buffers: [wholes(m * k), wholes(k * n, -8, 8, 5), wholes(n), wholes(m * n), blank(m * n), blank(m * n)],
   });
 }
+for (const [m, k, n] of [
+  [5, 3, 7],
+  [70, 40, 130],
+  [130, 600, 70],
+  [16, 4096, 16],
+  [1, 2000, 9],
+] as const) {
+  const momentum = s.add(s.mul(f(2), s.uniform(0, 'float32')), sum);
+  add(`matmul ${m}x${k}x${n} that updates two buffers in place, one of them transposed`, {
+    kernel: matmul([m, n], k, {
+      views: [{}, { strides: [1, m] }],
+      targets: [
+        { expr: momentum, binding: 2 },
+        { expr: s.sub(f(3), s.mul(momentum, s.uniform(1, 'float32'))), binding: 3, strides: [1, m] },
+      ],
+      scalars: ['float32', 'float32'],
+    }),
+    buffers: [wholes(m * k, -2, 2), wholes(k * n, -2, 2, 5), wholes(m * n, -9, 9, 6), wholes(m * n, -9, 9, 7)],
+    scalars: [0.5, 0.25],
+  });
+}
 add('matmul with coordinates, uniforms and a mask in its epilogue', {
   kernel: matmul([2, 20, 20], 6, {
     targets: [
