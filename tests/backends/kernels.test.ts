@@ -1036,6 +1036,28 @@ for (const [name, a, b] of [
     buffers: [wholes(4000), wholes(4000, -8, 8, 5), blank(m * n)],
   });
 }
+// What can be read in vectors of four, and what cannot: by the sizes, the steps and the start.
+for (const [m, k, n] of [
+  [36, 32, 44],
+  [37, 8, 43],
+  [64, 28, 20],
+  [5, 4, 16],
+] as const)
+  for (const [name, a, b, offset] of [
+    ['by rows', [k, 1], [n, 1], 4],
+    ['transposed', [1, m], [1, k], 8],
+    ['from an odd place', [k, 1], [1, k], 3],
+    ['with gaps', [k + 4, 1], [n + 4, 1], 0],
+    ['with odd gaps', [k + 1, 1], [1, k + 2], 0],
+  ] as const)
+    add(`matmul ${m}x${k}x${n} of operands ${name}`, {
+      kernel: matmul([m, n], k, { a: { strides: a, offset }, b: { strides: b, offset } }),
+      buffers: [wholes(3500), wholes(3500, -8, 8, 5), blank(m * n)],
+    });
+add('matmul of one buffer by itself, in vectors', {
+  kernel: matmul([32, 32], 32, { b: { strides: [32, 1], binding: 0 }, targets: [{ expr: sum, binding: 1 }] }),
+  buffers: [wholes(1024), blank(1024)],
+});
 add('matmul of a buffer with its own transpose', {
   kernel: matmul([23, 23], 40, { b: { strides: [1, 40], binding: 0 }, targets: [{ expr: sum, binding: 1 }] }),
   buffers: [wholes(920), blank(529)],

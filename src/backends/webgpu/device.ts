@@ -68,3 +68,8 @@ export const describe = ({ info, isSoftware: software }: OpenDevice): string => 
   const names = [info.vendor, info.architecture, info.description || info.device].filter(Boolean);
   return `WebGPU on ${names.join(' ') || 'an unnamed adapter'}${software ? ' (software)' : ''}`;
 };
+
+/** The threads of a subgroup, where the device has them and they are always as many; else 0. */
+export function subgroupLanes(device: GPUDevice, { subgroupMinSize = 0, subgroupMaxSize }: GPUAdapterInfo): number {
+  return device.features.has('subgroups') && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : 0;
+}

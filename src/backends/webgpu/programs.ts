@@ -1,4 +1,5 @@
 import matmulRegisters from '../../../shaders/matmul_registers.wgsl';
+import matmulSubgroups from '../../../shaders/matmul_subgroups.wgsl';
 import matmulTiled from '../../../shaders/matmul_tiled.wgsl';
 import type { DType } from '../../core/dtype.ts';
 import { sizeOf } from '../../core/shape.ts';
@@ -30,7 +31,7 @@ import {
 import type { Constants, Pipeline, Pipelines } from './pipelines.ts';
 import type { Memory } from './pool.ts';
 import { mapShader, mapSteps, vectorBindings } from './wgsl/map.ts';
-import { matmulShader } from './wgsl/matmul.ts';
+import { matmulShader, readingOf, type ThreadTile } from './wgsl/matmul.ts';
 import { passes, rowCount, rowLength, rowsShader } from './wgsl/rows.ts';
 
 /** A dispatch of a program. */
@@ -54,6 +55,12 @@ export class WebGPUProgram implements Program {
   ) {}
 }
 
+const SKELETONS = new Map([
+  [matmulRegisters, 'registers'],
+  [matmulSubgroups, 'subgroups'],
+  [matmulTiled, 'tiled'],
+]);
+
 const GROUPS_PER_DIMENSION = 65535;
 
 /** A grid of at least `n` workgroups, with few to spare. */
@@ -75,6 +82,8 @@ export class Programs {
   constructor(
     private readonly pipelines: Pipelines,
     private readonly software: boolean,
+    /** Threads of a subgroup, where the device has them and always as many; else 0. */
+    private readonly lanes: number,
   ) {}
 
   make(kernel: Kernel): WebGPUProgram {
@@ -179,19 +188,20 @@ export class Programs {
 
   private planMatmul(kernel: MatmulKernel): Plan {
     const { batch, m, n } = matmulSizes(kernel);
-    const plan = (
-      skeleton: string,
-      rows: number,
-      fours: number,
-      across: number,
-      down: number,
-      constants: Constants,
-    ): Plan => ({
-      key: `${skeleton === matmulTiled ? 'tiled' : 'registers'} ${rows} ${fours} ${kernelKey(kernel)}`,
-      shader: () => matmulShader(kernel, skeleton, { rows, fours }),
+    const dims = matmulDims(kernel);
+    const plan = (skeleton: string, tile: ThreadTile, across: number, down: number, constants: Constants): Plan => ({
+      key: `${SKELETONS.get(skeleton)} ${JSON.stringify(tile)} ${kernelKey(kernel)}`,
+      shader: () => matmulShader(kernel, skeleton, tile),
       constants,
       groups: batch * Math.ceil(m / down) * Math.ceil(n / across),
     });
+    if (this.software && this.lanes > 0 && m >= 4 && n >= 16 && kernel.space[dims.k.at(-1)!]! % 4 === 0) {
+      const threads = Math.max(8, this.lanes);
+      const fours = n > 4 * threads ? 2 : 1;
+      const rows = clamp(powerOfTwo(m), 4, 32);
+      const shared = { lanes: this.lanes, a: readingOf(kernel, 0), b: readingOf(kernel, 1) };
+      return plan(matmulSubgroups, { rows, fours, shared }, 4 * fours * threads, rows, { THREADS: threads });
+    }
     if (this.software || Math.min(m, n) <= 16) {
       const large = m * n >= 128 * 128 && m >= 16;
       const rows = large ? 16 : clamp(powerOfTwo(m), 1, 8);
@@ -200,19 +210,18 @@ export class Programs {
       const threads = this.software ? 8 : 64;
       const x = clamp(powerOfTwo(n / (4 * fours)), 1, threads);
       const y = threads / x;
-      return plan(matmulRegisters, rows, fours, 4 * fours * x, rows * y, { THREADS_X: x, THREADS_Y: y });
+      return plan(matmulRegisters, { rows, fours }, 4 * fours * x, rows * y, { THREADS_X: x, THREADS_Y: y });
     }
     // The larger tile re-uses more, the smaller one fills the device sooner.
     const tiles = (side: number): number => batch * Math.ceil(m / side) * Math.ceil(n / side);
     const [side, blocks, depth] = tiles(128) >= 128 ? [16, 2, 8] : tiles(64) >= 128 ? [16, 1, 16] : [8, 1, 32];
-    const dims = matmulDims(kernel);
     const byDepth = (input: number, lanes: readonly number[]): number => {
       const { access } = kernel.inputs[input]!;
       if (access.mode !== 'direct') return 0;
       return Number(access.strides[dims.k.at(-1)!] === 1 && access.strides[lanes.at(-1)!] !== 1);
     };
     const tile = 4 * blocks! * side!;
-    return plan(matmulTiled, blocks!, blocks!, tile, tile, {
+    return plan(matmulTiled, { rows: blocks!, fours: blocks! }, tile, tile, {
       SIDE: side!,
       DEPTH: depth!,
       A_BY_DEPTH: byDepth(0, dims.m),

@@ -15,7 +15,7 @@ import type {
 } from '../backend.ts';
 import { GPUClock } from './clock.ts';
 import { COPY_SRC, type Counters, MAP_MODE_READ, STORAGE } from './constants.ts';
-import { describe, type OpenDevice, openDevice, type WebGPUOptions } from './device.ts';
+import { describe, type OpenDevice, openDevice, subgroupLanes, type WebGPUOptions } from './device.ts';
 import { Encoder, type Job } from './encoder.ts';
 import { Pipelines } from './pipelines.ts';
 import { type DeviceBuffer, type Memory, memoryOf, Pool, Staging } from './pool.ts';
@@ -91,7 +91,11 @@ class WebGPUBackend implements Backend {
     this.staging = new Staging(device, this.counters);
     this.status = this.pool.allocate(4);
     this.encoder = new Encoder(device, memoryOf(this.status), this.counters);
-    this.programs = new Programs(new Pipelines(device, this.counters), variants === 'software');
+    this.programs = new Programs(
+      new Pipelines(device, this.counters),
+      variants === 'software',
+      subgroupLanes(device, info),
+    );
     this.lost = new Promise((resolve) => {
       this.announceLoss = resolve;
     });

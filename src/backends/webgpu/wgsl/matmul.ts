@@ -7,6 +7,28 @@ import { Module, type Shader } from './module.ts';
 export interface ThreadTile {
   readonly rows: number;
   readonly fours: number;
+  readonly shared?: SharedReads;
+}
+
+/** How a subgroup reads operands: four elements at once along k (`depth`) or along m or n (`side`), or one. */
+export interface SharedReads {
+  readonly lanes: number;
+  readonly a: Reading;
+  readonly b: Reading;
+}
+export type Reading = 'depth' | 'side' | 'single';
+
+/** Can an operand be read in vectors of four along its last dim of k, or of m or n, that nothing else reads or writes? */
+export function readingOf(kernel: MatmulKernel, operand: 0 | 1): Reading {
+  const { access, binding } = kernel.inputs[operand]!;
+  const others = [...kernel.inputs.slice(2), ...kernel.outputs];
+  const dims = matmulDims(kernel);
+  const side = (operand === 0 ? dims.m : dims.n).at(-1)!;
+  const depth = dims.k.at(-1)!;
+  if (access.mode !== 'direct' || access.offset % 4 !== 0 || others.some((x) => x.binding === binding)) return 'single';
+  const along = [depth, side].find((d) => access.strides[d] === 1 && kernel.space[d]! % 4 === 0);
+  const whole = access.strides.every((s, d) => d === along || s % 4 === 0 || kernel.space[d] === 1);
+  return along === undefined || !whole ? 'single' : along === depth ? 'depth' : 'side';
 }
 
 /** Repeats the lines that name the mark: as a suffix it becomes the number, on its own the literal. */
@@ -37,20 +59,20 @@ function offsetFunction(
   return block(`fn ${name}(n: ${type}) -> ${type}`, [...emit.lines, `return ${offset};`]);
 }
 
-/** Walks both operands along k: by counting where it is one dim, and otherwise with the last dim first. */
-function depthFunctions(module: Module, dims: readonly number[]): string[] {
+/** Walks both operands along k, `by` steps at a time: by counting where it is one dim, and otherwise with the last dim first. */
+function depthFunctions(module: Module, dims: readonly number[], by: number): string[] {
   const operands = [inputOperand(module, 0), inputOperand(module, 1)] as const;
   const last = dims.at(-1)!;
   if (dims.length === 1)
     return [
       'alias Depth = u32;',
-      'fn next(depth: Depth) -> Depth { return depth + 1u; }',
+      `fn next(depth: Depth) -> Depth { return depth + ${by}u; }`,
       ...operands.map((of, i) => `fn depthOf${'AB'[i]}(depth: Depth) -> u32 { return depth * ${of.stride(last)}; }`),
     ];
   const [a, b] = operands;
   const counted = dims.slice(1).reverse();
   const members = ['a', 'b', ...counted.map((d) => `at${d}`)].map((name) => `  ${name}: u32,`);
-  const lines = ['var step = depth;', `step.a += ${a.stride(last)};`, `step.b += ${b.stride(last)};`];
+  const lines = ['var step = depth;', `step.a += ${by}u * ${a.stride(last)};`, `step.b += ${by}u * ${b.stride(last)};`];
   for (const d of counted) {
     // Back to the start of this dim, and a step along the one before it.
     const turn = (i: number, name: string): string =>
@@ -58,7 +80,7 @@ function depthFunctions(module: Module, dims: readonly number[]): string[] {
         const { access } = k.inputs[i]!;
         return access.mode === 'direct' ? access.strides[d - 1]! - access.strides[d]! * k.space[d]! : 0;
       });
-    lines.push(`step.at${d}++;`, `if (step.at${d} < ${size(module, d)}) { return step; }`);
+    lines.push(`step.at${d} += ${d === last ? by : 1}u;`, `if (step.at${d} < ${size(module, d)}) { return step; }`);
     lines.push(`step.at${d} = 0u;`, `step.a += ${turn(0, 'a')};`, `step.b += ${turn(1, 'b')};`);
   }
   return [
@@ -69,9 +91,92 @@ function depthFunctions(module: Module, dims: readonly number[]): string[] {
   ];
 }
 
+const COMPONENTS = 'xyzw';
+const counting = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+
+/** What a thread reads of both operands in four steps of k, for the skeleton that shares rows of a. */
+function sharedReads(
+  module: Module,
+  { rows, fours }: ThreadTile,
+  { lanes, a, b }: SharedReads,
+): { starts: string[]; loads: string[]; added: (row: number, four: number) => string } {
+  const last = module.kernel.space.length - 1;
+  const starts: string[] = [];
+  const loads: string[] = [];
+  const step = (operand: number, at: number): string =>
+    at === 0 ? '' : ` + ${at}u * ${inputOperand(module, operand).stride(last)}`;
+  /** Each lane reads one of the parts that all lanes need. */
+  const share = (
+    parts: number,
+    start: (part: string) => string,
+    name: (part: number) => string,
+    load: (of: string) => string,
+  ): void => {
+    for (const turn of counting(Math.ceil(parts / lanes))) {
+      const own = `own_${name(turn)}`;
+      starts.push(`let start_${own} = ${start(`min(${turn * lanes}u + lane, ${parts - 1}u)`)};`);
+      loads.push(`let ${own} = ${load(`start_${own} + depthOfA(depth)`)};`);
+      for (const lane of counting(Math.min(lanes, parts - turn * lanes)))
+        loads.push(`let ${name(turn * lanes + lane)} = subgroupBroadcast(${own}, ${lane}u);`);
+    }
+  };
+  const singleRow = (part: string): string => `batch.a + rowOf(min(row + ${part}, params.m - 1u))`;
+  if (a === 'depth')
+    share(
+      rows,
+      singleRow,
+      (r) => `left${r}`,
+      (at) => `fourOfA(${at})`,
+    );
+  else
+    for (const k of counting(4)) {
+      const from = (at: string): string => `${at}${step(0, k)}`;
+      if (a === 'single')
+        share(
+          rows,
+          singleRow,
+          (r) => `left${r}_${k}`,
+          (at) => `loadA(${from(at)})`,
+        );
+      else {
+        const fourRows = (part: string): string => `batch.a + rowOf(min(row + 4u * ${part}, params.m - 4u))`;
+        share(
+          Math.ceil(rows / 4),
+          fourRows,
+          (r) => `left${r}_${k}`,
+          (at) => `fourOfA(${from(at)})`,
+        );
+      }
+    }
+  const left = (r: number, k: number): string => {
+    if (a === 'depth') return `left${r}.${COMPONENTS[k]}`;
+    return a === 'single' ? `left${r}_${k}` : `left${r >> 2}_${k}.${COMPONENTS[r & 3]}`;
+  };
+  for (const c of counting(fours)) {
+    const column = (j: number): string => `batch.b + columnOf(min(column + ${4 * c + j}u, params.n - 1u))`;
+    if (b === 'side') starts.push(`let start_right${c} = batch.b + columnOf(min(column + ${4 * c}u, params.n - 4u));`);
+    else for (const j of counting(4)) starts.push(`let start_right${c}_${j} = ${column(j)};`);
+    const at = (j: number): string => `start_right${c}_${j} + depthOfB(depth)`;
+    if (b === 'depth') for (const j of counting(4)) loads.push(`let by${c}_${j} = fourOfB(${at(j)});`);
+    for (const k of counting(4)) {
+      const parts = counting(4).map((j) =>
+        b === 'depth' ? `by${c}_${j}.${COMPONENTS[k]}` : `loadB(${at(j)}${step(1, k)})`,
+      );
+      const value =
+        b === 'side' ? `fourOfB(start_right${c} + depthOfB(depth)${step(1, k)})` : `vec4f(${parts.join(', ')})`;
+      loads.push(`let right${c}_${k} = ${value};`);
+    }
+  }
+  const added = (row: number, four: number): string =>
+    counting(4).reduce((sum, k) => `(${sum} + ${left(row, k)} * right${four}_${k})`, `sum_${row}_${four}`);
+  return { starts, loads, added };
+}
+
 /** The shader of a product around one of the matmul skeletons. */
-export function matmulShader(kernel: MatmulKernel, skeleton: string, { rows, fours }: ThreadTile): Shader {
-  const module = new Module(kernel);
+export function matmulShader(kernel: MatmulKernel, skeleton: string, tile: ThreadTile): Shader {
+  const { rows, fours, shared } = tile;
+  const inFours = [shared?.a, shared?.b].map((reading) => reading !== undefined && reading !== 'single');
+  const module = new Module(kernel, new Set(inFours.flatMap((yes, i) => (yes ? [kernel.inputs[i]!.binding] : []))));
   const dims = matmulDims(kernel);
   const outer = dims.batch.length;
   const rank = kernel.space.length - kernel.inner;
@@ -119,26 +224,35 @@ export function matmulShader(kernel: MatmulKernel, skeleton: string, { rows, fou
   const values = kernel.outputs.map((output) => emit.value(output.expr));
   const stores = kernel.outputs.map((output, i) => module.store(output, address(outputOperand(module, i)), values[i]!));
 
-  const load = (name: string, i: number): string =>
-    `fn ${name}(address: u32) -> f32 { return f32(${module.load(kernel.inputs[i]!, 'address')}); }`;
+  const load = (i: number): string =>
+    inFours[i]
+      ? `fn fourOf${'AB'[i]}(address: u32) -> vec4f { return vec4f(buffer${kernel.inputs[i]!.binding}[address / 4u]); }`
+      : `fn load${'AB'[i]}(address: u32) -> f32 { return f32(${module.load(kernel.inputs[i]!, 'address')}); }`;
   const offset = (name: string, operand: number, along: readonly number[], type: 'u32' | 'vec4u'): string =>
     offsetFunction(module, name, operand, along, type);
   const generated = [
     `const ROWS = ${rows}u;\nconst FOURS = ${fours}u;`,
     `struct Batch {\n${[...members.keys()].map((name) => `  ${name}: u32,`).join('\n')}\n}`,
     block('fn enterBatch(index: u32) -> Batch', [...entry.lines, `return Batch(${[...members.values()].join(', ')});`]),
-    load('loadA', 0),
-    load('loadB', 1),
-    ...(skeleton.includes('rowOf(')
-      ? [offset('rowOf', 0, dims.m, 'u32'), ...depthFunctions(module, dims.k)]
-      : [
+    load(0),
+    load(1),
+    ...(skeleton.includes('rowsOf(')
+      ? [
           offset('rowsOf', 0, dims.m, 'vec4u'),
           offset('depthOfA', 0, dims.k, 'u32'),
           offset('depthOfB', 1, dims.k, 'u32'),
-        ]),
-    offset('columnsOf', 1, dims.n, 'vec4u'),
+        ]
+      : [offset('rowOf', 0, dims.m, 'u32'), ...depthFunctions(module, dims.k, shared ? 4 : 1)]),
+    shared ? offset('columnOf', 1, dims.n, 'u32') : offset('columnsOf', 1, dims.n, 'vec4u'),
     block('fn storeProduct(batch: Batch, i: u32, j: u32, sum: f32)', [...emit.lines, ...stores]),
   ];
-  const unrolled = repeat(repeat(skeleton, '_R', rows), '_C', fours);
-  return module.finish(`${unrolled}\n${generated.join('\n\n')}`);
+  let text = repeat(repeat(skeleton, '_R', rows), '_C', fours);
+  if (shared) {
+    const { starts, loads, added } = sharedReads(module, tile, shared);
+    text = text
+      .replace('$starts;', starts.join('\n  '))
+      .replace('$loads;', loads.join('\n    '))
+      .replace(/\$added_(\d+)_(\d+)/g, (_, row, four) => added(Number(row), Number(four)));
+  }
+  return module.finish(`${text}\n${generated.join('\n\n')}`);
 }

@@ -156,8 +156,9 @@ export class Module {
     const uniform = `@group(0) @binding(${storage.length}) var<uniform> params: Params;`;
     const prelude = ['struct Params {', ...members, '}', ...storage, uniform, ...this.functions.values()];
     const source = `${skeleton.trimEnd()}\n\n${prelude.join('\n')}\n`;
+    const extensions = [/\bf16\b/.test(source) && 'f16', /\bsubgroup[A-Z]/.test(source) && 'subgroups'].filter(Boolean);
     return {
-      source: /\bf16\b/.test(source) ? `enable f16;\n${source}` : source,
+      source: extensions.length > 0 ? `enable ${extensions.join(', ')};\n${source}` : source,
       params,
       bindings: access,
       checked: this.checked,
