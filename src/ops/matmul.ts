@@ -1,8 +1,9 @@
 import { type DType, isFloating, promote } from '../core/dtype.ts';
 import { ShapeError } from '../core/errors.ts';
 import { broadcastShapes, sameShape, showShape, sizeOf } from '../core/shape.ts';
-import { template } from '../engine/node.ts';
+import { type Template, template } from '../engine/node.ts';
 import { result } from '../ir/expr.ts';
+import type { GradientRule } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { autocasting } from './autocast.ts';
 import { add, cast, mul } from './elementwise.ts';
@@ -11,36 +12,60 @@ import { compose, deviceOf, produce, readingBy, taped } from './record.ts';
 import { type Drawn, type Samples, sample } from './samples.ts';
 import { expand, inFloat32, reshape, squeeze, sum, transpose, unsqueeze } from './structure.ts';
 
-const SUM = template('matmul', result(0, 'float32'), [], { rows: 1, columns: 1 });
+/** Sums of products over a space of [...batch, ...rows, column, ...summed], with so many dims of rows. */
+const sumsOf = (rows: number): Template => template('matmul', result(0, 'float32'), [], { rows, columns: 1 });
 
-/** The product of float matrices whose batch dims are equal, in the given dtype: the one kernel behind every product. */
+/**
+ * The product of float matrices, in the given dtype: the one kernel behind every product. Batches are equal, or there is one right
+ * matrix, and then the dims of the left one but the last are rows.
+ */
 function product(a: Tensor, b: Tensor, dtype: DType = promote('matmul', a.dtype, b.dtype)): Tensor {
   const device = deviceOf('matmul', [a, b]);
   const rank = a.ndim;
-  const shape = [...a.shape.slice(0, rank - 1), b.shape[rank - 1]!];
+  const rows = b.ndim === 2 ? rank - 1 : 1;
+  const shape = [...a.shape.slice(0, -1), b.shape.at(-1)!];
   const space = [...shape, a.shape[rank - 1]!];
   const [of, by] = [a.view.strides, b.view.strides];
+  const batch = b.ndim === 2 ? new Array<number>(rank - 2).fill(0) : by.slice(0, -2);
   const inputs = [
     readingBy(a, [...of.slice(0, -1), 0, of[rank - 1]!]),
-    readingBy(b, [...by.slice(0, -2), 0, by[rank - 1]!, by[rank - 2]!]),
+    readingBy(b, [...batch, 0, by.at(-1)!, by.at(-2)!]),
   ];
-  const out = produce(device, 'matmul', dtype, shape, { template: SUM, space, inner: 1, inputs });
-  const gradient = (
-    g: Tensor,
-    { inputs: saved, needs }: { inputs: readonly Tensor[]; needs: readonly boolean[] },
-  ): (Tensor | null)[] => [
-    needs[0] ? productLike(saved[0]!, g, flipped(saved[1]!)) : null,
-    needs[1] ? productLike(saved[1]!, flipped(saved[0]!), g) : null,
-  ];
+  const out = produce(device, 'matmul', dtype, shape, { template: sumsOf(rows), space, inner: 1, inputs });
+  const gradient: GradientRule = (g, { inputs: saved, needs }) => {
+    const [x, y] = saved as readonly [Tensor, Tensor];
+    if (rows > 1) return [needs[0] ? product(g, flipped(y)) : null, needs[1] ? overRows(y, x, g) : null];
+    return [needs[0] ? productLike(x, g, flipped(y)) : null, needs[1] ? productLike(y, flipped(x), g) : null];
+  };
+  return taped('matmul', { gradient, saves: 'inputs', narrow: true }, [a, b], out);
+}
+
+/** The products of all pairs of columns, summed over the rows of several dims: the gradient of the one right matrix of a product. */
+function overRows(like: Tensor, a: Tensor, b: Tensor): Tensor {
+  if (byColumns(like)) return flipped(overRows(flipped(like), b, a));
+  const device = deviceOf('matmul', [a, b]);
+  const shape = [a.shape.at(-1)!, b.shape.at(-1)!];
+  const lead = a.ndim - 1;
+  const [of, by] = [a.view.strides, b.view.strides];
+  const out = produce(device, 'matmul', promote('matmul', a.dtype, b.dtype), shape, {
+    template: sumsOf(1),
+    space: [...shape, ...a.shape.slice(0, lead)],
+    inner: lead,
+    inputs: [readingBy(a, [of[lead]!, 0, ...of.slice(0, lead)]), readingBy(b, [0, by[lead]!, ...by.slice(0, lead)])],
+  });
+  const gradient: GradientRule = (g, { inputs, needs }) => {
+    const [x, y] = inputs as readonly [Tensor, Tensor];
+    return [needs[0] ? product(y, flipped(g)) : null, needs[1] ? product(x, g) : null];
+  };
   return taped('matmul', { gradient, saves: 'inputs', narrow: true }, [a, b], out);
 }
 
 const flipped = (x: Tensor): Tensor => transpose(x, -1, -2);
+const byColumns = ({ view: { strides } }: Tensor): boolean => strides.at(-2) === 1 && strides.at(-1) !== 1;
 
 /** A product that lies in memory as another matrix does: row by row or column by column, so that an update of that one meets it. */
 function productLike(like: Tensor, a: Tensor, b: Tensor): Tensor {
-  const [row, column] = like.view.strides.slice(-2);
-  return row === 1 && column !== 1 ? flipped(product(flipped(b), flipped(a))) : product(a, b);
+  return byColumns(like) ? flipped(product(flipped(b), flipped(a))) : product(a, b);
 }
 
 const mismatch = (op: string, a: Tensor, b: Tensor, rule: string): ShapeError =>
@@ -86,12 +111,8 @@ export function multiply(a: Tensor, b: Tensor, asked?: 'float32'): Tensor {
       return sum(mul(unsqueeze(cast(a, 'int32'), -1), unsqueeze(cast(b, 'int32'), -3)), { dim: -2 });
     if (!isFloating(a.dtype) || !isFloating(b.dtype)) return multiply(cast(a, dtype), cast(b, dtype), asked);
     const as = asked ?? dtype;
-    const n = b.shape[b.ndim - 1]!;
     // One right matrix for all: its batch is more rows, and its gradient a single product.
-    if (b.ndim === 2)
-      return a.ndim === 2
-        ? product(a, b, as)
-        : reshape(product(reshape(a, [sizeOf(a.shape.slice(0, -1)), k]), b, as), [...a.shape.slice(0, -1), n]);
+    if (b.ndim === 2) return product(a, b, as);
     const batch = broadcastShapes('matmul', a.shape.slice(0, -2), b.shape.slice(0, -2));
     const wide = (x: Tensor): Tensor => expand(x, [...batch, ...x.shape.slice(-2)]);
     return product(wide(a), wide(b), as);
