@@ -5,6 +5,8 @@ import { createWebGPUBackend } from '../src/backends/webgpu/webgpu.ts';
 import * as tl from '../src/index.ts';
 import { Device } from '../src/tensor/device.ts';
 import { between, type Calls, type CountedGPU, counted } from './calls.ts';
+import { nodeLibraries } from './libraries.ts';
+import { openPeers } from './peers.ts';
 import { MODELS, type Training } from './training.ts';
 
 /** The least, the middle and the most of a count over the steps. */
@@ -222,8 +224,7 @@ export async function countAll(options: { readonly peers: boolean }): Promise<Co
 async function countPeers(): Promise<CountReport[]> {
   const reports: CountReport[] = [];
   const gpu = nullGPU();
-  const { openPeers } = await import('./peers.ts');
-  for (const peer of await openPeers(gpu.gpu, new Set(['webgpu']), console.log)) {
+  for (const peer of await openPeers(nodeLibraries(gpu.gpu), { webgpu: true, cpu: false }, console.log)) {
     const contestant = peer.make({ kind: 'train', model: 'MLP', batch: 64 });
     await contestant.enter?.();
     const counts = await drive(gpu, {}, async (_, reads) => {

@@ -6,16 +6,10 @@ import { provideGPU } from '../src/init.ts';
 import { gpu, hasWebGPU } from '../tests/setup/devices.ts';
 import { figuresChart } from './chart.ts';
 import { type CountReport, countAll, showCounts } from './counts.ts';
-import {
-  type DeviceKind,
-  describeMachine,
-  type Figure,
-  type MachineReport,
-  race,
-  showFigures,
-  terminalProgress,
-} from './harness.ts';
-import { HOW_TO_INSTALL, openPeers, type Peer, peersInstalled, peerVersions } from './peers.ts';
+import { type DeviceKind, type Figure, race, showFigures } from './harness.ts';
+import { HOW_TO_INSTALL, nodeLibraries, peersInstalled, peerVersions } from './libraries.ts';
+import { describeMachine, type MachineReport, terminalProgress } from './machine.ts';
+import { openPeers, type Peer } from './peers.ts';
 import { contestants, jobs, type OpenDevice } from './workloads.ts';
 
 const USAGE = `npm run bench -- [options]
@@ -94,22 +88,22 @@ async function main(): Promise<void> {
   for (const { kind, fused } of devices) console.log(`${kind}: ${fused.description}`);
   if (here.includes('reference')) console.log('The reference device is left out but for the smallest sizes.');
 
+  const [cpu, webgpu] = [here.includes('cpu'), here.includes('webgpu')];
   const peers: Peer[] = withPeers
-    ? await openPeers(here.includes('webgpu') ? await gpu() : null, new Set<string>(here), console.log)
+    ? await openPeers(nodeLibraries(webgpu ? await gpu() : null), { cpu, webgpu }, console.log)
     : [];
   const progress = terminalProgress();
   const figures: Figure[] = [];
   const { only } = values;
   for (const job of jobs({ software, large: values.large })) {
     if (only && !only.some((name) => job.name.startsWith(name))) continue;
-    const rivals = peers.filter((p) => !job.without.includes(p.device) && p.does(job.task));
+    const rivals = peers.filter((p) => !job.without.includes(p.device));
     const ours = contestants(job, devices);
     if (ours.length + rivals.length === 0) continue;
     const found = await race(
       {
         name: job.name,
         title: job.title,
-        comparable: job.task.kind !== 'train',
         ...(job.flops !== undefined && { flops: job.flops }),
         ...(job.bytes !== undefined && { bytes: job.bytes }),
         contestants: [

@@ -1,14 +1,21 @@
-// The work that is timed, and how tensorloom does it. Peers do the same in peers.ts.
+// The work that is timed, and how tensorloom does it. Peers do the same in jax.ts and tfjs.ts.
 import * as tl from '../src/index.ts';
 import type { Contestant, DeviceKind, Workload } from './harness.ts';
-import { GPT, MODELS, mlpFlops, random, SIZES } from './training.ts';
+import { GPT, input, type ModelName, mlpFlops, SIZES, sizeOf } from './models.ts';
+import { beginAlike, MODELS } from './training.ts';
 
 /** What a workload computes, and with which sizes: enough for every library to do it. */
 export type Task =
   | { readonly kind: 'matmul'; readonly n: number }
   | { readonly kind: 'gelu'; readonly size: number }
   | { readonly kind: 'sum' | 'rowsum' | 'softmax' | 'layernorm'; readonly rows: number; readonly cols: number }
-  | { readonly kind: 'train'; readonly model: keyof typeof MODELS; readonly batch: number };
+  | {
+      readonly kind: 'conv2d';
+      readonly input: readonly [batch: number, channels: number, height: number, width: number];
+      readonly kernel: readonly [out: number, channels: number, height: number, width: number];
+      readonly padding: number;
+    }
+  | { readonly kind: 'train'; readonly model: ModelName; readonly batch: number };
 
 export interface Job {
   readonly name: string;
@@ -21,6 +28,23 @@ export interface Job {
 }
 
 const MEGA = 2 ** 20;
+
+/** A convolution of images whose padding keeps their size, by kernels of 3 x 3. */
+function conv2d(batch: number, channels: number, size: number, without: readonly DeviceKind[]): Job {
+  const task = {
+    kind: 'conv2d',
+    input: [batch, channels, size, size],
+    kernel: [channels, channels, 3, 3],
+    padding: 1,
+  } as const;
+  return {
+    name: `conv2d-${channels}`,
+    title: `conv2d [${task.input.join(', ')}] * [${task.kernel.join(', ')}], padding 1`,
+    task,
+    flops: 2 * sizeOf(task.input) * channels * 9,
+    without,
+  };
+}
 
 /** The jobs, smaller where WebGPU is computed by the CPU. Bytes are those that must at least be read and written. */
 export function jobs(options: { readonly software: boolean; readonly large: boolean }): Job[] {
@@ -77,6 +101,9 @@ export function jobs(options: { readonly software: boolean; readonly large: bool
       bytes: 8 * rows * cols,
       without: slow,
     },
+    // The size that targets are stated for, and one that a software adapter finishes soon.
+    conv2d(8, 64, 56, options.software ? ['reference', 'webgpu'] : slow),
+    ...(options.software ? [conv2d(2, 32, 28, slow)] : []),
     ...[64, 128].map(
       (batch): Job => ({
         name: `mlp-${batch}`,
@@ -116,8 +143,6 @@ export interface OpenDevice {
 
 type Make = () => Contestant;
 
-const INPUT_SEED = 11;
-
 /** A contestant whose work is one result made from inputs that stay. */
 function op(device: tl.Device, kind: DeviceKind, inputs: readonly tl.Tensor[], compute: () => tl.Tensor): Contestant {
   let last: tl.Tensor | undefined;
@@ -154,38 +179,36 @@ function ours(task: Task, { kind, fused }: OpenDevice): Make {
   return () => {
     const device = fused;
     tl.setDefaultDevice(device);
-    const input = (shape: readonly number[], seed: number): tl.Tensor =>
-      tl.tensor(
-        random(
-          shape.reduce((a, b) => a * b, 1),
-          seed,
-        ),
-        { shape, device },
-      );
+    const given = (shape: readonly number[], i: number): tl.Tensor =>
+      tl.tensor(input(shape, i).data, { shape, device });
     switch (task.kind) {
       case 'matmul': {
-        const [a, b] = [input([task.n, task.n], INPUT_SEED), input([task.n, task.n], INPUT_SEED + 1)];
+        const [a, b] = [given([task.n, task.n], 0), given([task.n, task.n], 1)];
         return op(device, kind, [a, b], () => tl.matmul(a, b));
       }
+      case 'conv2d': {
+        const [x, kernel] = [given(task.input, 0), given(task.kernel, 1)];
+        return op(device, kind, [x, kernel], () => tl.nn.functional.conv2d(x, kernel, null, { padding: task.padding }));
+      }
       case 'gelu': {
-        const x = input([task.size], INPUT_SEED);
+        const x = given([task.size], 0);
         return op(device, kind, [x], () => tl.gelu(x, { approximate: 'tanh' }));
       }
       case 'sum': {
-        const x = input([task.rows, task.cols], INPUT_SEED);
+        const x = given([task.rows, task.cols], 0);
         return op(device, kind, [x], () => tl.sum(x));
       }
       case 'rowsum': {
-        const x = input([task.rows, task.cols], INPUT_SEED);
+        const x = given([task.rows, task.cols], 0);
         return op(device, kind, [x], () => tl.sum(x, { dim: -1 }));
       }
       case 'softmax': {
-        const x = input([task.rows, task.cols], INPUT_SEED);
+        const x = given([task.rows, task.cols], 0);
         return op(device, kind, [x], () => tl.softmax(x, -1));
       }
       case 'layernorm': {
-        const x = input([task.rows, task.cols], INPUT_SEED);
-        const [weight, bias] = [input([task.cols], INPUT_SEED + 1), input([task.cols], INPUT_SEED + 2)];
+        const x = given([task.rows, task.cols], 0);
+        const [weight, bias] = [given([task.cols], 1), given([task.cols], 2)];
         return op(device, kind, [x, weight, bias], () => layerNorm(x, weight, bias));
       }
       case 'train':
@@ -202,8 +225,8 @@ function train(
   fused: boolean,
 ): Contestant {
   tl.setDefaultDevice(device);
-  tl.manualSeed(1);
   const training = MODELS[model]();
+  beginAlike(training, model);
   const { x, y } = training.upload(training.batches(1, batch)[0]!);
   let loss: tl.Tensor | undefined;
   return {
