@@ -8,8 +8,12 @@ export interface Contestant {
   readonly device: DeviceKind;
   /** The one that others on the same device are compared with. */
   readonly baseline?: boolean;
+  /** No library, but what the machine does at best: times are given as a share of it, and its result is not compared. */
+  readonly yardstick?: boolean;
   /** Makes this library and device the current ones; not timed. */
   enter?(): void | Promise<void>;
+  /** Ends when what it begins with is on the device. */
+  ready?(): Promise<void>;
   /** Does the work once; may leave it with the device's queue, but not undone. */
   once(): void | Promise<void>;
   /** Reads one element of the last result. */
@@ -43,6 +47,8 @@ export interface Figure {
   /** Its time over the baseline's of the same device, round by round: the median and its quartiles. Above 1 it is slower. */
   readonly ratio: number | null;
   readonly ratioQuartiles: readonly [number, number] | null;
+  /** The time of the yardstick of the same device over its own, round by round, where there is one. */
+  readonly share?: number;
   readonly error?: string;
 }
 
@@ -97,7 +103,7 @@ class Agreement {
     if (time >= COMPARED) return;
     this.#expected[time] ??= value;
     const expected = this.#expected[time];
-    if (Math.abs(value - expected) <= 1e-2 * Math.max(1, Math.abs(expected))) return;
+    if (Math.abs(value - expected) <= 1e-2 * Math.abs(expected) + 1e-5) return;
     throw new Error(`result ${time + 1} begins with ${value}, that of the first contestant with ${expected}`);
   }
 }
@@ -108,7 +114,7 @@ async function warmUp(runner: Runner, sampleMs: number, agreement: Agreement): P
   const until = performance.now() + 30 * sampleMs;
   for (let i = 0; i < 12; i++) {
     const { ms, value } = await sample(runner.contestant, 1);
-    agreement.check(i, value);
+    if (!runner.contestant.yardstick) agreement.check(i, value);
     const settled = i >= COMPARED && ms > 0.95 * best;
     best = Math.min(best, ms);
     if (settled || (i >= COMPARED - 1 && performance.now() > until)) break;
@@ -117,49 +123,17 @@ async function warmUp(runner: Runner, sampleMs: number, agreement: Agreement): P
   if (runner.repeats > 1) await sample(runner.contestant, runner.repeats);
 }
 
-/** Runs the contestants of a workload against each other. One that fails is reported with its error. */
-export async function race(workload: Workload, options: RaceOptions): Promise<Figure[]> {
-  const { rounds, sampleMs = 40, budgetMs = 60_000, progress = () => {} } = options;
-  const runners: Runner[] = [];
-  const failed: Figure[] = [];
-  const agreement = new Agreement();
-  const rate = { rate: null, unit: null, ratio: null, ratioQuartiles: null };
-  for (const make of workload.contestants) {
-    let contestant: Contestant | undefined;
-    try {
-      contestant = await make();
-      progress(`${workload.name}: warm-up of ${contestant.name}`);
-      const runner: Runner = { contestant, times: [], repeats: 1 };
-      await warmUp(runner, sampleMs, agreement);
-      runners.push(runner);
-    } catch (error) {
-      contestant?.dispose?.();
-      const { name, device } = contestant ?? { name: 'a contestant', device: 'cpu' as const };
-      const nothing = { ms: Number.NaN, quartiles: [Number.NaN, Number.NaN] as const, best: Number.NaN, ...rate };
-      failed.push({
-        workload: workload.name,
-        contestant: name,
-        device,
-        ...nothing,
-        rounds: 0,
-        repeats: 0,
-        error: error instanceof Error ? error.message : String(error),
-      });
-    }
-  }
-  const end = performance.now() + budgetMs;
-  for (let round = 0; round < rounds && (round < 3 || performance.now() < end); round++) {
-    progress(`${workload.name}: round ${round + 1} of ${rounds}`);
-    // Another one begins each round: none is always behind the same neighbour.
-    for (let i = 0; i < runners.length; i++) {
-      const runner = runners[(i + round) % runners.length]!;
-      runner.times.push((await sample(runner.contestant, runner.repeats)).ms);
-    }
-  }
-  const figures = runners.map((runner): Figure => {
-    const { contestant, times, repeats } = runner;
+type Entrant = Pick<Contestant, 'name' | 'device' | 'baseline' | 'yardstick'>;
+
+/** The figures of contestants that took as many samples each, in rounds. */
+export function summarise(
+  workload: Pick<Workload, 'name' | 'flops' | 'bytes'>,
+  runners: readonly { readonly contestant: Entrant; readonly times: readonly number[]; readonly repeats: number }[],
+): Figure[] {
+  return runners.map(({ contestant, times, repeats }): Figure => {
     const base = runners.find((r) => r.contestant.baseline && r.contestant.device === contestant.device);
     const ratios = base ? times.map((ms, i) => ms / base.times[i]!) : [];
+    const yardstick = runners.find((r) => r.contestant.yardstick && r.contestant.device === contestant.device);
     const ms = quantile(times, 0.5);
     const work = workload.flops ?? workload.bytes;
     return {
@@ -175,8 +149,56 @@ export async function race(workload: Workload, options: RaceOptions): Promise<Fi
       unit: workload.flops !== undefined ? 'GFLOP/s' : workload.bytes !== undefined ? 'GB/s' : null,
       ratio: base ? quantile(ratios, 0.5) : null,
       ratioQuartiles: base ? quartilesOf(ratios) : null,
+      ...(yardstick && {
+        share: quantile(
+          times.map((own, i) => yardstick.times[i]! / own),
+          0.5,
+        ),
+      }),
     };
   });
+}
+
+/** What is reported of a contestant that failed. */
+export function failure(workload: string, { name, device }: Entrant, error: unknown): Figure {
+  const nothing = { ms: Number.NaN, quartiles: [Number.NaN, Number.NaN] as const, best: Number.NaN };
+  return {
+    ...{ workload, contestant: name, device },
+    ...nothing,
+    ...{ rounds: 0, repeats: 0, rate: null, unit: null, ratio: null, ratioQuartiles: null },
+    error: error instanceof Error ? error.message : String(error),
+  };
+}
+
+/** Runs the contestants of a workload against each other. One that fails is reported with its error. */
+export async function race(workload: Workload, options: RaceOptions): Promise<Figure[]> {
+  const { rounds, sampleMs = 40, budgetMs = 60_000, progress = () => {} } = options;
+  const runners: Runner[] = [];
+  const failed: Figure[] = [];
+  const agreement = new Agreement();
+  for (const make of workload.contestants) {
+    let contestant: Contestant | undefined;
+    try {
+      contestant = await make();
+      progress(`${workload.name}: warm-up of ${contestant.name}`);
+      const runner: Runner = { contestant, times: [], repeats: 1 };
+      await warmUp(runner, sampleMs, agreement);
+      runners.push(runner);
+    } catch (error) {
+      contestant?.dispose?.();
+      failed.push(failure(workload.name, contestant ?? { name: 'a contestant', device: 'cpu' }, error));
+    }
+  }
+  const end = performance.now() + budgetMs;
+  for (let round = 0; round < rounds && (round < 3 || performance.now() < end); round++) {
+    progress(`${workload.name}: round ${round + 1} of ${rounds}`);
+    // Another one begins each round: none is always behind the same neighbour.
+    for (let i = 0; i < runners.length; i++) {
+      const runner = runners[(i + round) % runners.length]!;
+      runner.times.push((await sample(runner.contestant, runner.repeats)).ms);
+    }
+  }
+  const figures = summarise(workload, runners);
   for (const { contestant } of runners) contestant.dispose?.();
   return [...figures, ...failed];
 }
@@ -194,6 +216,7 @@ export function showFigures(title: string, figures: readonly Figure[]): void {
       'to (75%)': digits(f.quartiles[1]),
       [f.unit ?? 'rate']: digits(f.rate),
       'time / tensorloom': digits(f.ratio),
+      ...(f.share !== undefined && { 'share of copying': digits(f.share) }),
       rounds: f.rounds,
     },
   ]);

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
+import { gpu, hasWebGPU } from '../tests/setup/devices.ts';
 import type { Jax } from './jax.ts';
 import { packageVersion } from './machine.ts';
 import type { Libraries } from './peers.ts';
@@ -32,16 +33,18 @@ function provideNavigator(gpu: GPU | null): void {
   Object.defineProperty(globalThis, 'navigator', { value, configurable: true, writable: true });
 }
 
-/** The libraries, which will find a GPU on `navigator`. */
-export function nodeLibraries(gpu: GPU | null): Libraries {
-  provideNavigator(gpu);
+/** The libraries, which find a GPU on `navigator`: Dawn's, where there is one, unless another is given. */
+export function nodeLibraries(given?: GPU): Libraries {
+  const provided = (async () => provideNavigator(given ?? (hasWebGPU ? await gpu() : null)))();
   return {
     jax: async () => {
+      await provided;
       // Its ES module: what Node would take by `require` is another copy.
       const path = fromPeers.resolve('@jax-js/jax').replace(/index\.cjs$/, 'index.js');
       return (await import(pathToFileURL(path).href)) as Jax;
     },
     tfjs: async () => {
+      await provided;
       // By `require`: all of its packages then share one core.
       const tf = fromPeers('@tensorflow/tfjs') as Tf;
       fromPeers('@tensorflow/tfjs-backend-wasm');

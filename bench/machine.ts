@@ -23,6 +23,7 @@ export interface MachineReport {
   readonly node: string;
   readonly v8: string;
   readonly adapter: string | null;
+  readonly browser?: string;
   readonly versions: Readonly<Record<string, string>>;
 }
 
@@ -39,6 +40,7 @@ export async function packageVersion(name: string, from: string | URL): Promise<
 export async function describeMachine(
   adapter: string | null,
   versions: Readonly<Record<string, string>>,
+  browser?: string,
 ): Promise<MachineReport> {
   const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
     version: string;
@@ -53,6 +55,7 @@ export async function describeMachine(
     node: process.versions.node,
     v8: process.versions.v8,
     adapter,
+    ...(browser && { browser }),
     versions: { tensorloom: version, ...(dawn && { webgpu: dawn }), ...versions },
   };
 }

@@ -6,6 +6,9 @@ export type ModelName = 'MLP' | 'LeNet' | 'LSTM' | 'GPT';
 
 export const MODEL_NAMES: readonly ModelName[] = ['MLP', 'LeNet', 'LSTM', 'GPT'];
 
+/** Samples of a training step. */
+export const BATCH: Readonly<Record<ModelName, number>> = { MLP: 64, LeNet: 64, LSTM: 64, GPT: 8 };
+
 export const SIZES = [784, 256, 128, 10] as const;
 export const LSTM = { steps: 28, inputs: 28, hidden: 64 } as const;
 export const GPT = { tokens: 64, context: 64, width: 128, heads: 4, layers: 2 } as const;

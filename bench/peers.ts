@@ -19,19 +19,31 @@ export interface Libraries {
   tfjs(): Promise<Tf>;
 }
 
+export type PeerName = 'jax-js' | 'tfjs';
+
+export const PEER_NAMES: readonly PeerName[] = ['jax-js', 'tfjs'];
+
+/** The devices that are asked for. */
+export interface PeerDevices {
+  readonly webgpu: boolean;
+  readonly cpu: boolean;
+}
+
+/** A library on those of the devices that it finds. */
+export async function openPeer(name: PeerName, libraries: Libraries, devices: PeerDevices): Promise<Peer[]> {
+  return name === 'jax-js' ? openJax(await libraries.jax(), devices) : openTfjs(await libraries.tfjs(), devices);
+}
+
 /** The peers that run here. `report` gets a line for each that does not. */
 export async function openPeers(
   libraries: Libraries,
-  devices: { readonly webgpu: boolean; readonly cpu: boolean },
+  devices: PeerDevices,
   report: (line: string) => void,
 ): Promise<Peer[]> {
   const peers: Peer[] = [];
-  for (const [name, open] of [
-    ['jax-js', async () => openJax(await libraries.jax(), devices)],
-    ['tfjs', async () => openTfjs(await libraries.tfjs(), devices)],
-  ] as const) {
+  for (const name of PEER_NAMES) {
     try {
-      peers.push(...(await open()));
+      peers.push(...(await openPeer(name, libraries, devices)));
     } catch (error) {
       report(`${name} does not run here: ${error instanceof Error ? error.message : String(error)}`);
     }

@@ -13,7 +13,7 @@ import {
   permuted,
   SIZES,
 } from './models.ts';
-import type { Peer } from './peers.ts';
+import type { Peer, PeerDevices } from './peers.ts';
 import type { Task } from './workloads.ts';
 
 interface TfTensor {
@@ -68,7 +68,7 @@ export interface Tf {
 type Backend = 'wasm' | 'webgpu';
 
 /** TensorFlow.js on the devices that it finds; their backends are registered already. */
-export async function openTfjs(tf: Tf, devices: { readonly webgpu: boolean; readonly cpu: boolean }): Promise<Peer[]> {
+export async function openTfjs(tf: Tf, devices: PeerDevices): Promise<Peer[]> {
   const wanted: Backend[] = [...(devices.cpu ? ['wasm' as const] : []), ...(devices.webgpu ? ['webgpu' as const] : [])];
   const peers: Peer[] = [];
   for (const backend of wanted) {

@@ -95,8 +95,12 @@ function makeTraining(name: ModelName): Training {
     model,
     adam,
     batches: (count, batch) => hostBatches(name, count, batch),
-    upload: ({ x, y }) => ({ x: tl.tensor(x, { shape: [x.length / sizeOf(input), ...input] }), y: tl.tensor(y) }),
-    step: (x, y) => adam.minimize(() => tl.nn.functional.crossEntropy(model.forward(x), y)),
+    upload({ x, y }) {
+      const rows = x.length / sizeOf(input);
+      const labels = y.length === rows ? [rows] : [rows, y.length / rows];
+      return { x: tl.tensor(x, { shape: [rows, ...input] }), y: tl.tensor(y, { shape: labels }) };
+    },
+    step: (x, y) => adam.minimize(() => tl.nn.functional.crossEntropy(model.forward(x), y.reshape([-1]))),
     dispose() {
       adam.dispose();
       for (const p of model.parameters()) p.dispose();

@@ -1,14 +1,16 @@
 // The work that is timed, and how tensorloom does it. Peers do the same in jax.ts and tfjs.ts.
 import * as tl from '../src/index.ts';
 import type { Contestant, DeviceKind, Workload } from './harness.ts';
-import { GPT, input, type ModelName, mlpFlops, SIZES, sizeOf } from './models.ts';
+import { BATCH, GPT, input, LSTM, type ModelName, mlpFlops, SIZES, sizeOf } from './models.ts';
 import { beginAlike, MODELS } from './training.ts';
+
+type RowKind = 'sum' | 'rowsum' | 'softmax' | 'layernorm';
 
 /** What a workload computes, and with which sizes: enough for every library to do it. */
 export type Task =
   | { readonly kind: 'matmul'; readonly n: number }
   | { readonly kind: 'gelu'; readonly size: number }
-  | { readonly kind: 'sum' | 'rowsum' | 'softmax' | 'layernorm'; readonly rows: number; readonly cols: number }
+  | { readonly kind: RowKind; readonly rows: number; readonly cols: number }
   | {
       readonly kind: 'conv2d';
       readonly input: readonly [batch: number, channels: number, height: number, width: number];
@@ -46,91 +48,85 @@ function conv2d(batch: number, channels: number, size: number, without: readonly
   };
 }
 
+function trainJob(model: ModelName, what: string, without: readonly DeviceKind[], batch = BATCH[model]): Job {
+  return {
+    name: `${model.toLowerCase()}-${batch}`,
+    title: `train step of ${what} with Adam, batch of ${batch}`,
+    task: { kind: 'train', model, batch },
+    without,
+  };
+}
+
+const matmulJob = (n: number, without: readonly DeviceKind[]): Job => ({
+  name: `matmul-${n}`,
+  title: `matmul [${n}, ${n}] x [${n}, ${n}]`,
+  task: { kind: 'matmul', n },
+  flops: 2 * n ** 3,
+  without,
+});
+
+const geluJob = (size: number, without: readonly DeviceKind[]): Job => ({
+  name: size < MEGA ? `gelu-${size}` : `gelu-${size / MEGA}M`,
+  title: `gelu (tanh) of ${size.toLocaleString('en')} elements`,
+  task: { kind: 'gelu', size },
+  bytes: 8 * size,
+  without,
+});
+
+/** Reductions and what is normalised row by row. */
+function rowJobs(rows: number, cols: number, without: readonly DeviceKind[]): Job[] {
+  const shape = `[${rows}, ${cols}]`;
+  const [read, moved] = [4 * rows * cols, 8 * rows * cols];
+  const all: readonly (readonly [name: string, title: string, kind: RowKind, bytes: number])[] = [
+    ['sum-all', `sum of ${shape} to a scalar`, 'sum', read],
+    ['sum-rows', `sum of each row of ${shape}`, 'rowsum', read],
+    ['softmax', `softmax of ${shape}, rows`, 'softmax', moved],
+    ['layernorm', `layer norm of ${shape}, rows, by composed ops, with weight and bias`, 'layernorm', moved],
+  ];
+  return all.map(([name, title, kind, bytes]) => ({ name, title, task: { kind, rows, cols }, bytes, without }));
+}
+
+const trainJobs = (without: readonly DeviceKind[], mlp: readonly number[], batch?: number): Job[] => [
+  ...mlp.map(
+    (size): Job => ({ ...trainJob('MLP', `an MLP ${SIZES.join('-')}`, without, size), flops: mlpFlops(size) }),
+  ),
+  trainJob('LeNet', 'a LeNet on 28 x 28', without, batch),
+  trainJob('LSTM', `an LSTM of ${LSTM.hidden} units over ${LSTM.steps} rows`, without, batch),
+  trainJob(
+    'GPT',
+    `a transformer of ${GPT.layers} layers of width ${GPT.width} over ${GPT.context} tokens`,
+    without,
+    batch,
+  ),
+];
+
 /** The jobs, smaller where WebGPU is computed by the CPU. Bytes are those that must at least be read and written. */
 export function jobs(options: { readonly software: boolean; readonly large: boolean }): Job[] {
-  const matmuls = [64, 256, 512, 1024, ...(options.large ? [2048] : [])];
-  const elements = options.software ? MEGA : 4 * MEGA;
-  const [rows, cols] = [1024, 4096] as const;
-  const row = { rows, cols };
+  const { software, large } = options;
   const slow: readonly DeviceKind[] = ['reference'];
+  // Of the sizes that targets are stated for, those that a software adapter does not finish soon.
+  const heavy: readonly DeviceKind[] = software ? ['reference', 'webgpu'] : slow;
   return [
-    ...matmuls.map(
-      (n): Job => ({
-        name: `matmul-${n}`,
-        title: `matmul [${n}, ${n}] x [${n}, ${n}]`,
-        task: { kind: 'matmul', n },
-        flops: 2 * n ** 3,
-        without: n > 64 ? slow : [],
-      }),
-    ),
-    // The size that the CPU backend's target is stated for, and one that a software adapter finishes soon.
-    ...[...new Set([elements, 4 * MEGA])].map(
-      (size): Job => ({
-        name: `gelu-${size / MEGA}M`,
-        title: `gelu (tanh) of ${size / MEGA}M elements`,
-        task: { kind: 'gelu', size },
-        bytes: 8 * size,
-        without: options.software && size > MEGA ? ['reference', 'webgpu'] : slow,
-      }),
-    ),
-    {
-      name: 'sum-all',
-      title: `sum of [${rows}, ${cols}] to a scalar`,
-      task: { kind: 'sum', ...row },
-      bytes: 4 * rows * cols,
-      without: slow,
-    },
-    {
-      name: 'sum-rows',
-      title: `sum of each row of [${rows}, ${cols}]`,
-      task: { kind: 'rowsum', ...row },
-      bytes: 4 * rows * cols,
-      without: slow,
-    },
-    {
-      name: 'softmax',
-      title: `softmax of [${rows}, ${cols}], rows`,
-      task: { kind: 'softmax', ...row },
-      bytes: 8 * rows * cols,
-      without: slow,
-    },
-    {
-      name: 'layernorm',
-      title: `layer norm of [${rows}, ${cols}], rows, by composed ops, with weight and bias`,
-      task: { kind: 'layernorm', ...row },
-      bytes: 8 * rows * cols,
-      without: slow,
-    },
-    // The size that targets are stated for, and one that a software adapter finishes soon.
-    conv2d(8, 64, 56, options.software ? ['reference', 'webgpu'] : slow),
-    ...(options.software ? [conv2d(2, 32, 28, slow)] : []),
-    ...[64, 128].map(
-      (batch): Job => ({
-        name: `mlp-${batch}`,
-        title: `train step of an MLP ${SIZES.join('-')} with Adam, batch of ${batch}`,
-        task: { kind: 'train', model: 'MLP', batch },
-        flops: mlpFlops(batch),
-        without: slow,
-      }),
-    ),
-    {
-      name: 'lenet-64',
-      title: 'train step of a LeNet on 28 x 28 with Adam, batch of 64',
-      task: { kind: 'train', model: 'LeNet', batch: 64 },
-      without: slow,
-    },
-    {
-      name: 'lstm-64',
-      title: 'train step of an LSTM of 64 units over 28 rows with Adam, batch of 64',
-      task: { kind: 'train', model: 'LSTM', batch: 64 },
-      without: slow,
-    },
-    {
-      name: 'gpt-8',
-      title: `train step of a transformer of ${GPT.layers} layers of width ${GPT.width} over ${GPT.context} tokens with Adam, batch of 8`,
-      task: { kind: 'train', model: 'GPT', batch: 8 },
-      without: slow,
-    },
+    matmulJob(64, []),
+    ...[256, 512, 1024, ...(large ? [2048] : [])].map((n) => matmulJob(n, slow)),
+    ...(software ? [geluJob(MEGA, slow)] : []),
+    geluJob(4 * MEGA, heavy),
+    ...rowJobs(1024, 4096, slow),
+    conv2d(8, 64, 56, heavy),
+    ...(software ? [conv2d(2, 32, 28, slow)] : []),
+    ...trainJobs(slow, [BATCH.MLP, 128]),
+  ];
+}
+
+/** The jobs for a GPU, or all of them tiny. */
+export function gpuJobs(quick: boolean): Job[] {
+  const matmuls = quick ? [64] : [1024, 2048, 4096, 8192];
+  return [
+    ...matmuls.map((n) => matmulJob(n, [])),
+    geluJob(quick ? 2 ** 12 : 64 * MEGA, []),
+    ...rowJobs(quick ? 16 : 16384, quick ? 64 : 4096, []),
+    quick ? conv2d(1, 4, 8, []) : conv2d(8, 64, 56, []),
+    ...(quick ? trainJobs([], [2], 2) : trainJobs([], [BATCH.MLP])),
   ];
 }
 
@@ -139,6 +135,10 @@ export interface OpenDevice {
   readonly kind: DeviceKind;
   readonly fused: tl.Device;
   readonly unfused: tl.Device;
+}
+
+export async function openDevice(kind: DeviceKind): Promise<OpenDevice> {
+  return { kind, fused: await tl.device(kind), unfused: await tl.device(kind, { fusion: false }) };
 }
 
 type Make = () => Contestant;
@@ -218,7 +218,7 @@ function ours(task: Task, { kind, fused }: OpenDevice): Make {
 }
 
 /** Train steps on a batch that is on the device. */
-function train(
+export function train(
   device: tl.Device,
   kind: DeviceKind,
   { model, batch }: Extract<Task, { kind: 'train' }>,
@@ -236,6 +236,9 @@ function train(
     enter: () => tl.setDefaultDevice(device),
     once() {
       loss = training.step(x, y);
+    },
+    ready: async () => {
+      await training.model.parameters()[0]!.data();
     },
     settle: async () => Number(await loss!.item()),
     dispose() {
