@@ -131,7 +131,8 @@ export function summarise(
   runners: readonly { readonly contestant: Entrant; readonly times: readonly number[]; readonly repeats: number }[],
 ): Figure[] {
   return runners.map(({ contestant, times, repeats }): Figure => {
-    const base = runners.find((r) => r.contestant.baseline && r.contestant.device === contestant.device);
+    const rivals = contestant.yardstick ? [] : runners;
+    const base = rivals.find((r) => r.contestant.baseline && r.contestant.device === contestant.device);
     const ratios = base ? times.map((ms, i) => ms / base.times[i]!) : [];
     const yardstick = runners.find((r) => r.contestant.yardstick && r.contestant.device === contestant.device);
     const ms = quantile(times, 0.5);

@@ -71,7 +71,7 @@ test('ratios and shares are of the same round and the same device', () => {
   expect(figures.map(({ ratio, share, rate }) => ({ ratio, share, rate }))).toEqual([
     { ratio: 1, share: 0.5, rate: 1 },
     { ratio: 3, share: 1 / 6, rate: 1 / 3 },
-    { ratio: 0.5, share: 1, rate: 2 },
+    { ratio: null, share: 1, rate: 2 },
     { ratio: null, share: undefined, rate: 4 },
   ]);
 });
