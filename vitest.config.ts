@@ -1,22 +1,11 @@
 import { playwright } from '@vitest/browser-playwright';
-import type { Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
 import { prepareAdapter, prepareBrowser } from './tests/setup/environment.mjs';
+import { ISOLATED, wgsl } from './tests/setup/vite.ts';
 
 // The workers and the browser inherit this process's environment, so `npx vitest` works as `npm test` does.
 const webgpu = await prepareAdapter();
 const { executablePath, channel, args, env } = await prepareBrowser();
-
-/** Imports .wgsl files as text, as the build does. */
-const wgsl: Plugin = {
-  name: 'wgsl',
-  enforce: 'pre',
-  transform(code, id) {
-    if (/\.wgsl(\?|$)/.test(id))
-      return { code: `export default ${JSON.stringify(code)};`, map: null, moduleType: 'js' };
-    return undefined;
-  },
-};
 
 const variables = {
   TENSORLOOM_WEBGPU: webgpu,
@@ -45,12 +34,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        server: {
-          headers: {
-            'Cross-Origin-Opener-Policy': 'same-origin',
-            'Cross-Origin-Embedder-Policy': 'require-corp',
-          },
-        },
+        server: { headers: ISOLATED },
         // Found before the first test: a dependency that Vite finds later reloads the page.
         optimizeDeps: { include: ['fast-check'] },
         test: {

@@ -31,6 +31,13 @@ const none = (): Calls => ({
   maps: 0,
 });
 
+/** Bytes of the buffers that are not destroyed, of all kinds. One that is left to the garbage collector counts as live. */
+export interface LiveBytes {
+  now: number;
+  /** The most since it was last set. */
+  peak: number;
+}
+
 type Method = (this: unknown, ...args: unknown[]) => unknown;
 
 /** Replaces a method of one object by one that reports the call, and its result, first. */
@@ -52,7 +59,7 @@ function wrap<T extends object>(
 }
 
 /** Counts what is called on a device from now on, while `counting.on`. */
-function countCalls(device: GPUDevice, calls: Calls, counting: { readonly on: boolean }): void {
+function countCalls(device: GPUDevice, calls: Calls, bytes: LiveBytes, counting: { readonly on: boolean }): void {
   const watch = <T extends object>(target: T, name: keyof T & string, seen: Parameters<typeof wrap<T>>[2]): void =>
     wrap(target, name, (result, args) => {
       if (counting.on) seen(result, args);
@@ -64,9 +71,17 @@ function countCalls(device: GPUDevice, calls: Calls, counting: { readonly on: bo
   watch(device, 'createShaderModule', count('shaderModules'));
   watch(device, 'createComputePipeline', count('pipelines'));
   watch(device, 'createComputePipelineAsync', count('pipelines'));
-  watch(device, 'createBuffer', (buffer) => {
-    calls.buffers++;
-    watch(buffer as GPUBuffer, 'mapAsync', count('maps'));
+  wrap(device, 'createBuffer', (made) => {
+    const buffer = made as GPUBuffer;
+    if (counting.on) calls.buffers++;
+    watch(buffer, 'mapAsync', count('maps'));
+    let { size } = buffer;
+    bytes.now += size;
+    bytes.peak = Math.max(bytes.peak, bytes.now);
+    wrap(buffer, 'destroy', () => {
+      bytes.now -= size;
+      size = 0;
+    });
   });
   watch(device, 'createCommandEncoder', (result) => {
     calls.encoders++;
@@ -99,12 +114,15 @@ export interface CountedGPU {
   readonly calls: () => Calls;
   /** Off: nothing is counted, and next to nothing is added to what calls take. */
   readonly counting: { on: boolean };
+  /** Of all devices that were got from it; followed at all times. */
+  readonly bytes: LiveBytes;
 }
 
 /** A GPU whose calls are counted. */
 export function counted(gpu: GPU): CountedGPU {
   const calls = none();
   const counting = { on: true };
+  const bytes = { now: 0, peak: 0 };
   const requestAdapter = async (options?: GPURequestAdapterOptions): Promise<GPUAdapter | null> => {
     const adapter = await gpu.requestAdapter(options);
     if (!adapter) return null;
@@ -112,7 +130,7 @@ export function counted(gpu: GPU): CountedGPU {
     Object.defineProperty(adapter, 'requestDevice', {
       value: async (descriptor?: GPUDeviceDescriptor): Promise<GPUDevice> => {
         const device = await requestDevice(descriptor);
-        countCalls(device, calls, counting);
+        countCalls(device, calls, bytes, counting);
         return device;
       },
     });
@@ -125,5 +143,5 @@ export function counted(gpu: GPU): CountedGPU {
       return typeof value === 'function' ? value.bind(target) : value;
     },
   });
-  return { gpu: proxy, calls: () => ({ ...calls }), counting };
+  return { gpu: proxy, calls: () => ({ ...calls }), counting, bytes };
 }

@@ -5,6 +5,9 @@ import { createWebGPUBackend } from '../src/backends/webgpu/webgpu.ts';
 import * as tl from '../src/index.ts';
 import { Device } from '../src/tensor/device.ts';
 import { between, type Calls, type CountedGPU, counted } from './calls.ts';
+import { nodeLibraries } from './libraries.ts';
+import { BATCH, type ModelName } from './models.ts';
+import { openPeer, type PeerName } from './peers.ts';
 import { MODELS, type Training } from './training.ts';
 
 /** The least, the middle and the most of a count over the steps. */
@@ -23,6 +26,8 @@ export interface StepCounts {
   readonly mean: Calls;
   /** The last step, counted from 0, that made a bind group, a buffer or a pipeline; -1 for none. */
   readonly lastMade: number;
+  /** Bytes of live buffers: after the warm-up, and the most in the steps that follow. */
+  readonly bytes: { readonly resting: number; readonly peak: number };
   /**
    * Milliseconds of the host in a step without a read (uploading the batch, recording, planning, encoding, submitting), of as many
    * more steps that were not counted.
@@ -83,7 +88,7 @@ const rangesOf = (list: readonly Calls[]): Record<keyof Calls, Range> => {
 
 /** Runs steps: some to warm up, some that are counted, and as many that are timed. Every tenth reads its loss. */
 async function drive(
-  { calls, counting }: CountedGPU,
+  { calls, counting, bytes }: CountedGPU,
   { warmup = 30, steps = 200 }: CountOptions,
   run: (index: number, reads: boolean) => Promise<unknown> | undefined,
 ): Promise<StepCounts> {
@@ -92,8 +97,10 @@ async function drive(
   const times: number[] = [];
   const allTimes: number[] = [];
   let lastMade = -1;
+  let resting = 0;
   for (let i = 0; i < warmup + 2 * steps; i++) {
     counting.on = i < warmup + steps;
+    if (i === warmup) bytes.peak = resting = bytes.now;
     const reads = i % 10 === 9;
     const before = calls();
     const from = performance.now();
@@ -115,6 +122,7 @@ async function drive(
     reads: rangesOf(reading),
     mean: mean([...plain, ...reading]),
     lastMade,
+    bytes: { resting, peak: bytes.peak },
     ms: range(times),
     meanMs: average(allTimes),
   };
@@ -196,44 +204,43 @@ export async function watchMemory(
 /** The counts of one library on one model. */
 export interface CountReport {
   readonly name: string;
-  readonly model: string;
+  readonly model: ModelName;
   readonly counts: StepCounts;
   readonly memory?: { readonly loop: LiveMemory; readonly loader: LiveMemory };
 }
 
-/** tensorloom on both families of kernels, and the peers where they are asked for. */
-export async function countAll(options: { readonly peers: boolean }): Promise<CountReport[]> {
+/** tensorloom on a family of kernels, each model on a device of its own; with `memory`, what is live over many steps too. */
+export async function countModels(
+  variants: 'software' | 'hardware',
+  options: CountOptions & { readonly memory?: boolean } = {},
+): Promise<CountReport[]> {
   const reports: CountReport[] = [];
-  for (const variants of ['hardware', 'software'] as const) {
+  for (const [model, make] of Object.entries(MODELS) as [ModelName, Maker][]) {
     const { device, ...gpu } = await openNull(variants);
-    for (const [model, make] of Object.entries(MODELS)) {
-      const counts = await countSteps(gpu, make);
-      const memory = {
-        loop: await watchMemory(device, 'loop', make),
-        loader: await watchMemory(device, 'loader', make),
-      };
-      reports.push({ name: `tensorloom, kernels for ${variants}`, model, counts, memory });
-    }
+    const batch = BATCH[model];
+    const counts = await countSteps(gpu, make, { ...options, batch });
+    const memory = options.memory && {
+      loop: await watchMemory(device, 'loop', make, { batch }),
+      loader: await watchMemory(device, 'loader', make, { batch }),
+    };
+    reports.push({ name: `tensorloom, kernels for ${variants}`, model, counts, ...(memory && { memory }) });
     device.destroy();
   }
-  return options.peers ? [...reports, ...(await countPeers())] : reports;
+  return reports;
 }
 
-async function countPeers(): Promise<CountReport[]> {
-  const reports: CountReport[] = [];
+/** A peer on a model, in a process that has used WebGPU for nothing else: what it keeps for later would count. */
+export async function countPeer(name: PeerName, model: ModelName): Promise<CountReport> {
   const gpu = nullGPU();
-  const { openPeers } = await import('./peers.ts');
-  for (const peer of await openPeers(gpu.gpu, new Set(['webgpu']), console.log)) {
-    const contestant = peer.make({ kind: 'train', model: 'MLP', batch: 64 });
-    await contestant.enter?.();
-    const counts = await drive(gpu, {}, async (_, reads) => {
-      await contestant.once();
-      if (reads) await contestant.settle();
-    });
-    reports.push({ name: peer.name, model: 'MLP', counts });
-    contestant.dispose?.();
-  }
-  return reports;
+  const [peer] = await openPeer(name, nodeLibraries(gpu.gpu), { webgpu: true, cpu: false });
+  if (!peer) throw new Error(`${name} finds no WebGPU`);
+  const contestant = peer.make({ kind: 'train', model, batch: BATCH[model] });
+  await contestant.enter?.();
+  const counts = await drive(gpu, { steps: 50 }, async (_, reads) => {
+    await contestant.once();
+    if (reads) await contestant.settle();
+  });
+  return { name: peer.name, model, counts };
 }
 
 const short = (x: number): number => Number(x.toPrecision(3));
@@ -241,7 +248,7 @@ const short = (x: number): number => Number(x.toPrecision(3));
 /** Prints the counts, a row for each library. */
 export function showCounts(reports: readonly CountReport[]): void {
   const rows = reports.map(
-    ({ name, model, counts: { mean: m, lastMade, ms, meanMs } }): [string, Record<string, number>] => [
+    ({ name, model, counts: { mean: m, lastMade, bytes, ms, meanMs } }): [string, Record<string, number>] => [
       `${model}: ${name}`,
       {
         dispatches: short(m.dispatches),
@@ -252,13 +259,15 @@ export function showCounts(reports: readonly CountReport[]): void {
         pipelines: short(m.pipelines),
         writeBuffer: short(m.writeBuffer),
         'last step that made any': lastMade,
+        'MiB at rest': short(bytes.resting / 2 ** 20),
+        'MiB at most': short(bytes.peak / 2 ** 20),
         'host ms (median)': short(ms.median),
         'host ms (mean)': short(meanMs),
       },
     ],
   );
   console.log(
-    'WebGPU calls per step of training with Adam on a batch of 64 (see bench/training.ts), after the warm-up; the loss is read in every ' +
+    'WebGPU calls per step of training with Adam (see bench/models.ts), after the warm-up; the loss is read in every ' +
       'tenth step, which adds one submit',
   );
   console.table(Object.fromEntries(rows));

@@ -1,8 +1,4 @@
 // Runs contestants in interleaved rounds, so that whatever else the machine does meets all of them, and compares them round by round.
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { cpus, totalmem } from 'node:os';
 
 export type DeviceKind = 'cpu' | 'webgpu' | 'reference';
 
@@ -12,8 +8,12 @@ export interface Contestant {
   readonly device: DeviceKind;
   /** The one that others on the same device are compared with. */
   readonly baseline?: boolean;
+  /** No library, but what the machine does at best: times are given as a share of it, and its result is not compared. */
+  readonly yardstick?: boolean;
   /** Makes this library and device the current ones; not timed. */
   enter?(): void | Promise<void>;
+  /** Ends when what it begins with is on the device. */
+  ready?(): Promise<void>;
   /** Does the work once; may leave it with the device's queue, but not undone. */
   once(): void | Promise<void>;
   /** Reads one element of the last result. */
@@ -27,8 +27,7 @@ export interface Workload {
   /** Floating-point operations, or bytes that must at least be moved: what the rate is computed from. */
   readonly flops?: number;
   readonly bytes?: number;
-  /** Every contestant must read the same element; one that does not is an error. */
-  readonly comparable?: boolean;
+  /** They begin alike, and must read the same element after each of the first times; one that does not is an error. */
   readonly contestants: readonly (() => Contestant | Promise<Contestant>)[];
 }
 
@@ -48,6 +47,8 @@ export interface Figure {
   /** Its time over the baseline's of the same device, round by round: the median and its quartiles. Above 1 it is slower. */
   readonly ratio: number | null;
   readonly ratioQuartiles: readonly [number, number] | null;
+  /** The time of the yardstick of the same device over its own, round by round, where there is one. */
+  readonly share?: number;
   readonly error?: string;
 }
 
@@ -71,15 +72,16 @@ export function quantile(values: readonly number[], share: number): number {
 
 const quartilesOf = (values: readonly number[]): [number, number] => [quantile(values, 0.25), quantile(values, 0.75)];
 
-async function sample(contestant: Contestant, repeats: number): Promise<number> {
+/** Milliseconds for the work once, and the element that was read. */
+async function sample(contestant: Contestant, repeats: number): Promise<{ ms: number; value: number }> {
   await contestant.enter?.();
   const from = performance.now();
   for (let i = 0; i < repeats; i++) {
     const done = contestant.once();
     if (done) await done;
   }
-  await contestant.settle();
-  return (performance.now() - from) / repeats;
+  const value = await contestant.settle();
+  return { ms: (performance.now() - from) / repeats, value };
 }
 
 interface Runner {
@@ -90,68 +92,49 @@ interface Runner {
 }
 
 const MAX_REPEATS = 200;
+/** Times at the start whose results are compared: training steps that begin alike and learn alike agree on all of them. */
+const COMPARED = 3;
+
+/** The first results, for as long as contestants agree on them. */
+class Agreement {
+  readonly #expected: number[] = [];
+
+  check(time: number, value: number): void {
+    if (time >= COMPARED) return;
+    this.#expected[time] ??= value;
+    const expected = this.#expected[time];
+    if (Math.abs(value - expected) <= 1e-2 * Math.abs(expected) + 1e-5) return;
+    throw new Error(`result ${time + 1} begins with ${value}, that of the first contestant with ${expected}`);
+  }
+}
 
 /** Warm-up until the times stop falling; then as many repeats as fill a sample. */
-async function warmUp(runner: Runner, sampleMs: number): Promise<void> {
+async function warmUp(runner: Runner, sampleMs: number, agreement: Agreement): Promise<void> {
   let best = Number.POSITIVE_INFINITY;
   const until = performance.now() + 30 * sampleMs;
   for (let i = 0; i < 12; i++) {
-    const ms = await sample(runner.contestant, 1);
-    const settled = i >= 3 && ms > 0.95 * best;
+    const { ms, value } = await sample(runner.contestant, 1);
+    if (!runner.contestant.yardstick) agreement.check(i, value);
+    const settled = i >= COMPARED && ms > 0.95 * best;
     best = Math.min(best, ms);
-    if (settled || (i >= 2 && performance.now() > until)) break;
+    if (settled || (i >= COMPARED - 1 && performance.now() > until)) break;
   }
   runner.repeats = Math.max(1, Math.min(MAX_REPEATS, Math.round(sampleMs / best)));
   if (runner.repeats > 1) await sample(runner.contestant, runner.repeats);
 }
 
-/** Runs the contestants of a workload against each other. One that fails is reported with its error. */
-export async function race(workload: Workload, options: RaceOptions): Promise<Figure[]> {
-  const { rounds, sampleMs = 40, budgetMs = 60_000, progress = () => {} } = options;
-  const runners: Runner[] = [];
-  const failed: Figure[] = [];
-  let expected: number | undefined;
-  const rate = { rate: null, unit: null, ratio: null, ratioQuartiles: null };
-  for (const make of workload.contestants) {
-    let contestant: Contestant | undefined;
-    try {
-      contestant = await make();
-      progress(`${workload.name}: warm-up of ${contestant.name}`);
-      const runner: Runner = { contestant, times: [], repeats: 1 };
-      await warmUp(runner, sampleMs);
-      const value = await contestant.settle();
-      expected ??= value;
-      if (workload.comparable && !(Math.abs(value - expected) <= 1e-2 * Math.max(1, Math.abs(expected))))
-        throw new Error(`its result begins with ${value}, that of the first contestant with ${expected}`);
-      runners.push(runner);
-    } catch (error) {
-      contestant?.dispose?.();
-      const { name, device } = contestant ?? { name: 'a contestant', device: 'cpu' as const };
-      const nothing = { ms: Number.NaN, quartiles: [Number.NaN, Number.NaN] as const, best: Number.NaN, ...rate };
-      failed.push({
-        workload: workload.name,
-        contestant: name,
-        device,
-        ...nothing,
-        rounds: 0,
-        repeats: 0,
-        error: error instanceof Error ? error.message : String(error),
-      });
-    }
-  }
-  const end = performance.now() + budgetMs;
-  for (let round = 0; round < rounds && (round < 3 || performance.now() < end); round++) {
-    progress(`${workload.name}: round ${round + 1} of ${rounds}`);
-    // Another one begins each round: none is always behind the same neighbour.
-    for (let i = 0; i < runners.length; i++) {
-      const runner = runners[(i + round) % runners.length]!;
-      runner.times.push(await sample(runner.contestant, runner.repeats));
-    }
-  }
-  const figures = runners.map((runner): Figure => {
-    const { contestant, times, repeats } = runner;
-    const base = runners.find((r) => r.contestant.baseline && r.contestant.device === contestant.device);
+type Entrant = Pick<Contestant, 'name' | 'device' | 'baseline' | 'yardstick'>;
+
+/** The figures of contestants that took as many samples each, in rounds. */
+export function summarise(
+  workload: Pick<Workload, 'name' | 'flops' | 'bytes'>,
+  runners: readonly { readonly contestant: Entrant; readonly times: readonly number[]; readonly repeats: number }[],
+): Figure[] {
+  return runners.map(({ contestant, times, repeats }): Figure => {
+    const rivals = contestant.yardstick ? [] : runners;
+    const base = rivals.find((r) => r.contestant.baseline && r.contestant.device === contestant.device);
     const ratios = base ? times.map((ms, i) => ms / base.times[i]!) : [];
+    const yardstick = runners.find((r) => r.contestant.yardstick && r.contestant.device === contestant.device);
     const ms = quantile(times, 0.5);
     const work = workload.flops ?? workload.bytes;
     return {
@@ -167,8 +150,56 @@ export async function race(workload: Workload, options: RaceOptions): Promise<Fi
       unit: workload.flops !== undefined ? 'GFLOP/s' : workload.bytes !== undefined ? 'GB/s' : null,
       ratio: base ? quantile(ratios, 0.5) : null,
       ratioQuartiles: base ? quartilesOf(ratios) : null,
+      ...(yardstick && {
+        share: quantile(
+          times.map((own, i) => yardstick.times[i]! / own),
+          0.5,
+        ),
+      }),
     };
   });
+}
+
+/** What is reported of a contestant that failed. */
+export function failure(workload: string, { name, device }: Entrant, error: unknown): Figure {
+  const nothing = { ms: Number.NaN, quartiles: [Number.NaN, Number.NaN] as const, best: Number.NaN };
+  return {
+    ...{ workload, contestant: name, device },
+    ...nothing,
+    ...{ rounds: 0, repeats: 0, rate: null, unit: null, ratio: null, ratioQuartiles: null },
+    error: error instanceof Error ? error.message : String(error),
+  };
+}
+
+/** Runs the contestants of a workload against each other. One that fails is reported with its error. */
+export async function race(workload: Workload, options: RaceOptions): Promise<Figure[]> {
+  const { rounds, sampleMs = 40, budgetMs = 60_000, progress = () => {} } = options;
+  const runners: Runner[] = [];
+  const failed: Figure[] = [];
+  const agreement = new Agreement();
+  for (const make of workload.contestants) {
+    let contestant: Contestant | undefined;
+    try {
+      contestant = await make();
+      progress(`${workload.name}: warm-up of ${contestant.name}`);
+      const runner: Runner = { contestant, times: [], repeats: 1 };
+      await warmUp(runner, sampleMs, agreement);
+      runners.push(runner);
+    } catch (error) {
+      contestant?.dispose?.();
+      failed.push(failure(workload.name, contestant ?? { name: 'a contestant', device: 'cpu' }, error));
+    }
+  }
+  const end = performance.now() + budgetMs;
+  for (let round = 0; round < rounds && (round < 3 || performance.now() < end); round++) {
+    progress(`${workload.name}: round ${round + 1} of ${rounds}`);
+    // Another one begins each round: none is always behind the same neighbour.
+    for (let i = 0; i < runners.length; i++) {
+      const runner = runners[(i + round) % runners.length]!;
+      runner.times.push((await sample(runner.contestant, runner.repeats)).ms);
+    }
+  }
+  const figures = summarise(workload, runners);
   for (const { contestant } of runners) contestant.dispose?.();
   return [...figures, ...failed];
 }
@@ -186,70 +217,10 @@ export function showFigures(title: string, figures: readonly Figure[]): void {
       'to (75%)': digits(f.quartiles[1]),
       [f.unit ?? 'rate']: digits(f.rate),
       'time / tensorloom': digits(f.ratio),
+      ...(f.share !== undefined && { 'share of copying': digits(f.share) }),
       rounds: f.rounds,
     },
   ]);
   console.table(Object.fromEntries(rows));
   for (const f of figures) if (f.error) console.log(`${f.contestant}: ${f.error}`);
-}
-
-/** Writes over one line while something runs; nothing where there is no terminal. */
-export function terminalProgress(): (text: string) => void {
-  const { stderr } = process;
-  if (!stderr.isTTY) return () => {};
-  return (text) => {
-    stderr.clearLine(0);
-    stderr.cursorTo(0);
-    stderr.write(text);
-  };
-}
-
-export interface MachineReport {
-  readonly cpu: string;
-  readonly cores: number;
-  readonly memoryGiB: number;
-  readonly platform: string;
-  readonly node: string;
-  readonly v8: string;
-  readonly adapter: string | null;
-  readonly versions: Readonly<Record<string, string>>;
-}
-
-/** The version that an installed package states, seen from a file. */
-export async function packageVersion(name: string, from: string | URL): Promise<string | null> {
-  const paths = createRequire(from).resolve.paths(name) ?? [];
-  const path = paths.map((folder) => `${folder}/${name}/package.json`).find((file) => existsSync(file));
-  if (!path) return null;
-  const { version } = JSON.parse(await readFile(path, 'utf8')) as { version: string };
-  return version;
-}
-
-/** Where the figures are from. */
-export async function describeMachine(
-  adapter: string | null,
-  versions: Readonly<Record<string, string>>,
-): Promise<MachineReport> {
-  const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  const dawn = await packageVersion('webgpu', import.meta.url);
-  const list = cpus();
-  return {
-    cpu: await cpuName(list[0]?.model ?? 'unknown'),
-    cores: list.length,
-    memoryGiB: Math.round(totalmem() / 2 ** 30),
-    platform: `${process.platform} ${process.arch}`,
-    node: process.versions.node,
-    v8: process.versions.v8,
-    adapter,
-    versions: { tensorloom: version, ...(dawn && { webgpu: dawn }), ...versions },
-  };
-}
-
-/** Some virtual machines hide the model: then the widest vector extension says more. */
-async function cpuName(model: string): Promise<string> {
-  if (process.platform !== 'linux') return model;
-  const flags = await readFile('/proc/cpuinfo', 'utf8').catch(() => '');
-  const wide = ['avx512f', 'avx2', 'asimd'].find((flag) => new RegExp(`\\b${flag}\\b`).test(flags));
-  return wide ? `${model.trim()} (${wide})` : model.trim();
 }

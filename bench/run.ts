@@ -1,29 +1,29 @@
-// npm run bench -- [--backend cpu|webgpu|reference]... [--only NAME]... [--peers] [--large] [--rounds N] [--json FILE] [--counts]
+// npm run bench -- [options]: see USAGE.
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import * as tl from '../src/index.ts';
-import { provideGPU } from '../src/init.ts';
-import { gpu, hasWebGPU } from '../tests/setup/devices.ts';
+import { hasWebGPU } from '../tests/setup/devices.ts';
+import { firstStepInBrowser, openBrowserSession } from './browser.ts';
 import { figuresChart } from './chart.ts';
-import { type CountReport, countAll, showCounts } from './counts.ts';
-import {
-  type DeviceKind,
-  describeMachine,
-  type Figure,
-  type MachineReport,
-  race,
-  showFigures,
-  terminalProgress,
-} from './harness.ts';
-import { HOW_TO_INSTALL, openPeers, type Peer, peersInstalled, peerVersions } from './peers.ts';
-import { contestants, jobs, type OpenDevice } from './workloads.ts';
+import { countPeerInChild, firstStepInChild } from './child.ts';
+import { type CountReport, countModels, showCounts } from './counts.ts';
+import { firstSteps } from './first.ts';
+import { type DeviceKind, type Figure, showFigures } from './harness.ts';
+import { HOW_TO_INSTALL, nodeLibraries, peersInstalled, peerVersions } from './libraries.ts';
+import { describeMachine, type MachineReport, terminalProgress } from './machine.ts';
+import { MODEL_NAMES } from './models.ts';
+import { PEER_NAMES } from './peers.ts';
+import { openSession } from './session.ts';
+import { jobs } from './workloads.ts';
 
 const USAGE = `npm run bench -- [options]
   --backend NAME   cpu, webgpu or reference; may be repeated (all that are here unless given)
   --only NAME      workloads whose names begin so, such as matmul, gelu-4M or lenet; may be repeated
   --peers          other libraries too, those of bench/peers
   --large          matmul 2048 too
+  --copy           what WebGPU copies from buffer to buffer, in the rounds of workloads that are bound by memory
   --rounds N       samples of each contestant, 15 unless given
+  --first-step     no workloads: the first train step of each model in a new process (a new browser with --browser), 3 rounds unless given
+  --browser        in headless Chromium, not in Node
   --counts         no times: what a training step asks of WebGPU, on Dawn's null backend
   --json FILE      write the figures to a file, too
   --svg FILE       and a chart of the ratios of each device: to FILE with the device before its ending`;
@@ -46,8 +46,14 @@ async function save(path: string | undefined, report: Report): Promise<void> {
 
 const today = (): string => new Date().toISOString();
 
-async function openDevice(kind: DeviceKind): Promise<OpenDevice> {
-  return { kind, fused: await tl.device(kind), unfused: await tl.device(kind, { fusion: false }) };
+async function counts(peers: boolean): Promise<CountReport[]> {
+  const reports = [
+    ...(await countModels('hardware', { memory: true })),
+    ...(await countModels('software', { memory: true })),
+  ];
+  for (const model of peers ? MODEL_NAMES : [])
+    for (const name of PEER_NAMES) reports.push(await countPeerInChild(name, model));
+  return reports;
 }
 
 async function main(): Promise<void> {
@@ -57,7 +63,10 @@ async function main(): Promise<void> {
       only: { type: 'string', multiple: true },
       peers: { type: 'boolean', default: false },
       large: { type: 'boolean', default: false },
-      rounds: { type: 'string', default: '15' },
+      copy: { type: 'boolean', default: false },
+      rounds: { type: 'string' },
+      'first-step': { type: 'boolean', default: false },
+      browser: { type: 'boolean', default: false },
       counts: { type: 'boolean', default: false },
       json: { type: 'string' },
       svg: { type: 'string' },
@@ -65,76 +74,64 @@ async function main(): Promise<void> {
     },
   });
   if (values.help) return console.log(USAGE);
-  const rounds = Number(values.rounds);
+  const { only, browser, copy, large, 'first-step': first } = values;
+  const rounds = Number(values.rounds ?? (first ? 3 : 15));
   if (!Number.isInteger(rounds) || rounds < 1)
     throw new Error(`--rounds is ${values.rounds}; it must be a whole number`);
-  const kinds = (values.backend ?? KINDS) as readonly DeviceKind[];
+  // A page has no reference device to compare with: it is there for tests.
+  const all = browser ? KINDS.filter((kind) => kind !== 'reference') : KINDS;
+  const kinds = (values.backend ?? all) as readonly DeviceKind[];
   for (const kind of kinds)
-    if (!KINDS.includes(kind)) throw new Error(`--backend is ${kind}; it may be ${KINDS.join(', ')}`);
-  const withPeers = values.peers && peersInstalled;
+    if (!all.includes(kind)) throw new Error(`--backend is ${kind}; it may be ${all.join(', ')}`);
+  const peers = values.peers && peersInstalled;
   if (values.peers && !peersInstalled) console.log(HOW_TO_INSTALL);
-  const versions = withPeers ? await peerVersions() : {};
+  const versions = peers ? await peerVersions() : {};
 
   if (values.counts) {
-    const counts = await countAll({ peers: withPeers });
-    showCounts(counts);
+    const found = await counts(peers);
+    showCounts(found);
     const machine = await describeMachine("Dawn's null backend", versions);
-    return save(values.json, { date: today(), machine, counts });
+    return save(values.json, { date: today(), machine, counts: found });
   }
 
-  provideGPU(async () => (hasWebGPU ? gpu() : null));
   const here = kinds.filter((kind) => kind !== 'webgpu' || hasWebGPU);
   if (here.length < kinds.length) console.log('WebGPU is left out: there is no adapter here.');
-  const devices: OpenDevice[] = [];
-  for (const kind of here) devices.push(await openDevice(kind));
-  const adapter = devices.find((d) => d.kind === 'webgpu')?.fused.description ?? null;
-  const machine = await describeMachine(adapter, versions);
-  const software = process.env.TENSORLOOM_WEBGPU !== 'hardware';
-  console.log(`${machine.cpu}, ${machine.cores} cores, Node ${machine.node}`);
-  for (const { kind, fused } of devices) console.log(`${kind}: ${fused.description}`);
-  if (here.includes('reference')) console.log('The reference device is left out but for the smallest sizes.');
-
-  const peers: Peer[] = withPeers
-    ? await openPeers(here.includes('webgpu') ? await gpu() : null, new Set<string>(here), console.log)
-    : [];
   const progress = terminalProgress();
+  const options = { kinds: here, copy };
+  const opened = browser
+    ? await openBrowserSession(options, peers && !first, console.log, progress)
+    : {
+        session: await openSession(options, peers && !first ? nodeLibraries() : null, console.log, progress),
+        version: undefined,
+      };
+  const { session, version } = opened;
+  const adapter = session.devices.find(({ kind }) => kind === 'webgpu')?.description ?? null;
+  const machine = await describeMachine(adapter, versions, version);
+  console.log(`${machine.cpu}, ${machine.cores} cores, ${version ?? `Node ${machine.node}`}`);
+  for (const { kind, description } of session.devices) console.log(`${kind}: ${description}`);
+
   const figures: Figure[] = [];
-  const { only } = values;
-  for (const job of jobs({ software, large: values.large })) {
-    if (only && !only.some((name) => job.name.startsWith(name))) continue;
-    const rivals = peers.filter((p) => !job.without.includes(p.device) && p.does(job.task));
-    const ours = contestants(job, devices);
-    if (ours.length + rivals.length === 0) continue;
-    const found = await race(
-      {
-        name: job.name,
-        title: job.title,
-        comparable: job.task.kind !== 'train',
-        ...(job.flops !== undefined && { flops: job.flops }),
-        ...(job.bytes !== undefined && { bytes: job.bytes }),
-        contestants: [
-          ...ours,
-          ...rivals.map((p) => async () => {
-            const contestant = p.make(job.task);
-            await contestant.enter?.();
-            return contestant;
-          }),
-        ],
-      },
-      { rounds, progress },
-    );
-    progress('');
-    showFigures(job.title, found);
-    figures.push(...found);
-  }
-  for (const { fused, unfused } of devices) {
-    fused.destroy();
-    unfused.destroy();
+  if (first) {
+    await session.close();
+    const models = MODEL_NAMES.filter((name) => !only || only.some((start) => name.toLowerCase().startsWith(start)));
+    const run = browser ? firstStepInBrowser : firstStepInChild;
+    figures.push(...(await firstSteps(here, { peers, models, rounds, progress, show: showFigures }, run)));
+  } else {
+    if (here.includes('reference')) console.log('The reference device is left out but for the smallest sizes.');
+    // As the adapter's description ends.
+    for (const job of jobs({ software: !adapter || /\(software\)$/.test(adapter), large })) {
+      if (only && !only.some((name) => job.name.startsWith(name))) continue;
+      const found = await session.time(job, rounds);
+      progress('');
+      if (found.length > 0) showFigures(job.title, found);
+      figures.push(...found);
+    }
+    await session.close();
   }
   for (const kind of values.svg ? here : []) {
     if (!figures.some((f) => f.device === kind && f.ratio !== null)) continue;
     const path = values.svg!.replace(/(\.svg)?$/, `-${kind}.svg`);
-    await writeFile(path, figuresChart(figures, kind, `${machine.cpu}, Node ${machine.node}`));
+    await writeFile(path, figuresChart(figures, kind, `${machine.cpu}, ${version ?? `Node ${machine.node}`}`));
     console.log(`a chart is in ${path}`);
   }
   await save(values.json, { date: today(), machine, rounds, figures });

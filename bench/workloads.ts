@@ -1,14 +1,23 @@
-// The work that is timed, and how tensorloom does it. Peers do the same in peers.ts.
+// The work that is timed, and how tensorloom does it. Peers do the same in jax.ts and tfjs.ts.
 import * as tl from '../src/index.ts';
 import type { Contestant, DeviceKind, Workload } from './harness.ts';
-import { GPT, MODELS, mlpFlops, random, SIZES } from './training.ts';
+import { BATCH, GPT, input, LSTM, type ModelName, mlpFlops, SIZES, sizeOf } from './models.ts';
+import { beginAlike, MODELS } from './training.ts';
+
+type RowKind = 'sum' | 'rowsum' | 'softmax' | 'layernorm';
 
 /** What a workload computes, and with which sizes: enough for every library to do it. */
 export type Task =
   | { readonly kind: 'matmul'; readonly n: number }
   | { readonly kind: 'gelu'; readonly size: number }
-  | { readonly kind: 'sum' | 'rowsum' | 'softmax' | 'layernorm'; readonly rows: number; readonly cols: number }
-  | { readonly kind: 'train'; readonly model: keyof typeof MODELS; readonly batch: number };
+  | { readonly kind: RowKind; readonly rows: number; readonly cols: number }
+  | {
+      readonly kind: 'conv2d';
+      readonly input: readonly [batch: number, channels: number, height: number, width: number];
+      readonly kernel: readonly [out: number, channels: number, height: number, width: number];
+      readonly padding: number;
+    }
+  | { readonly kind: 'train'; readonly model: ModelName; readonly batch: number };
 
 export interface Job {
   readonly name: string;
@@ -22,88 +31,102 @@ export interface Job {
 
 const MEGA = 2 ** 20;
 
+/** A convolution of images whose padding keeps their size, by kernels of 3 x 3. */
+function conv2d(batch: number, channels: number, size: number, without: readonly DeviceKind[]): Job {
+  const task = {
+    kind: 'conv2d',
+    input: [batch, channels, size, size],
+    kernel: [channels, channels, 3, 3],
+    padding: 1,
+  } as const;
+  return {
+    name: `conv2d-${channels}`,
+    title: `conv2d [${task.input.join(', ')}] * [${task.kernel.join(', ')}], padding 1`,
+    task,
+    flops: 2 * sizeOf(task.input) * channels * 9,
+    without,
+  };
+}
+
+function trainJob(model: ModelName, what: string, without: readonly DeviceKind[], batch = BATCH[model]): Job {
+  return {
+    name: `${model.toLowerCase()}-${batch}`,
+    title: `train step of ${what} with Adam, batch of ${batch}`,
+    task: { kind: 'train', model, batch },
+    without,
+  };
+}
+
+const matmulJob = (n: number, without: readonly DeviceKind[]): Job => ({
+  name: `matmul-${n}`,
+  title: `matmul [${n}, ${n}] x [${n}, ${n}]`,
+  task: { kind: 'matmul', n },
+  flops: 2 * n ** 3,
+  without,
+});
+
+const geluJob = (size: number, without: readonly DeviceKind[]): Job => ({
+  name: size < MEGA ? `gelu-${size}` : `gelu-${size / MEGA}M`,
+  title: `gelu (tanh) of ${size.toLocaleString('en')} elements`,
+  task: { kind: 'gelu', size },
+  bytes: 8 * size,
+  without,
+});
+
+/** Reductions and what is normalised row by row. */
+function rowJobs(rows: number, cols: number, without: readonly DeviceKind[]): Job[] {
+  const shape = `[${rows}, ${cols}]`;
+  const [read, moved] = [4 * rows * cols, 8 * rows * cols];
+  const all: readonly (readonly [name: string, title: string, kind: RowKind, bytes: number])[] = [
+    ['sum-all', `sum of ${shape} to a scalar`, 'sum', read],
+    ['sum-rows', `sum of each row of ${shape}`, 'rowsum', read],
+    ['softmax', `softmax of ${shape}, rows`, 'softmax', moved],
+    ['layernorm', `layer norm of ${shape}, rows, by composed ops, with weight and bias`, 'layernorm', moved],
+  ];
+  return all.map(([name, title, kind, bytes]) => ({ name, title, task: { kind, rows, cols }, bytes, without }));
+}
+
+const trainJobs = (without: readonly DeviceKind[], mlp: readonly number[], batch?: number): Job[] => [
+  ...mlp.map(
+    (size): Job => ({ ...trainJob('MLP', `an MLP ${SIZES.join('-')}`, without, size), flops: mlpFlops(size) }),
+  ),
+  trainJob('LeNet', 'a LeNet on 28 x 28', without, batch),
+  trainJob('LSTM', `an LSTM of ${LSTM.hidden} units over ${LSTM.steps} rows`, without, batch),
+  trainJob(
+    'GPT',
+    `a transformer of ${GPT.layers} layers of width ${GPT.width} over ${GPT.context} tokens`,
+    without,
+    batch,
+  ),
+];
+
 /** The jobs, smaller where WebGPU is computed by the CPU. Bytes are those that must at least be read and written. */
 export function jobs(options: { readonly software: boolean; readonly large: boolean }): Job[] {
-  const matmuls = [64, 256, 512, 1024, ...(options.large ? [2048] : [])];
-  const elements = options.software ? MEGA : 4 * MEGA;
-  const [rows, cols] = [1024, 4096] as const;
-  const row = { rows, cols };
+  const { software, large } = options;
   const slow: readonly DeviceKind[] = ['reference'];
+  // Of the sizes that targets are stated for, those that a software adapter does not finish soon.
+  const heavy: readonly DeviceKind[] = software ? ['reference', 'webgpu'] : slow;
   return [
-    ...matmuls.map(
-      (n): Job => ({
-        name: `matmul-${n}`,
-        title: `matmul [${n}, ${n}] x [${n}, ${n}]`,
-        task: { kind: 'matmul', n },
-        flops: 2 * n ** 3,
-        without: n > 64 ? slow : [],
-      }),
-    ),
-    // The size that the CPU backend's target is stated for, and one that a software adapter finishes soon.
-    ...[...new Set([elements, 4 * MEGA])].map(
-      (size): Job => ({
-        name: `gelu-${size / MEGA}M`,
-        title: `gelu (tanh) of ${size / MEGA}M elements`,
-        task: { kind: 'gelu', size },
-        bytes: 8 * size,
-        without: options.software && size > MEGA ? ['reference', 'webgpu'] : slow,
-      }),
-    ),
-    {
-      name: 'sum-all',
-      title: `sum of [${rows}, ${cols}] to a scalar`,
-      task: { kind: 'sum', ...row },
-      bytes: 4 * rows * cols,
-      without: slow,
-    },
-    {
-      name: 'sum-rows',
-      title: `sum of each row of [${rows}, ${cols}]`,
-      task: { kind: 'rowsum', ...row },
-      bytes: 4 * rows * cols,
-      without: slow,
-    },
-    {
-      name: 'softmax',
-      title: `softmax of [${rows}, ${cols}], rows`,
-      task: { kind: 'softmax', ...row },
-      bytes: 8 * rows * cols,
-      without: slow,
-    },
-    {
-      name: 'layernorm',
-      title: `layer norm of [${rows}, ${cols}], rows, by composed ops, with weight and bias`,
-      task: { kind: 'layernorm', ...row },
-      bytes: 8 * rows * cols,
-      without: slow,
-    },
-    ...[64, 128].map(
-      (batch): Job => ({
-        name: `mlp-${batch}`,
-        title: `train step of an MLP ${SIZES.join('-')} with Adam, batch of ${batch}`,
-        task: { kind: 'train', model: 'MLP', batch },
-        flops: mlpFlops(batch),
-        without: slow,
-      }),
-    ),
-    {
-      name: 'lenet-64',
-      title: 'train step of a LeNet on 28 x 28 with Adam, batch of 64',
-      task: { kind: 'train', model: 'LeNet', batch: 64 },
-      without: slow,
-    },
-    {
-      name: 'lstm-64',
-      title: 'train step of an LSTM of 64 units over 28 rows with Adam, batch of 64',
-      task: { kind: 'train', model: 'LSTM', batch: 64 },
-      without: slow,
-    },
-    {
-      name: 'gpt-8',
-      title: `train step of a transformer of ${GPT.layers} layers of width ${GPT.width} over ${GPT.context} tokens with Adam, batch of 8`,
-      task: { kind: 'train', model: 'GPT', batch: 8 },
-      without: slow,
-    },
+    matmulJob(64, []),
+    ...[256, 512, 1024, ...(large ? [2048] : [])].map((n) => matmulJob(n, slow)),
+    ...(software ? [geluJob(MEGA, slow)] : []),
+    geluJob(4 * MEGA, heavy),
+    ...rowJobs(1024, 4096, slow),
+    conv2d(8, 64, 56, heavy),
+    ...(software ? [conv2d(2, 32, 28, slow)] : []),
+    ...trainJobs(slow, [BATCH.MLP, 128]),
+  ];
+}
+
+/** The jobs for a GPU, or all of them tiny. */
+export function gpuJobs(quick: boolean): Job[] {
+  const matmuls = quick ? [64] : [1024, 2048, 4096, 8192];
+  return [
+    ...matmuls.map((n) => matmulJob(n, [])),
+    geluJob(quick ? 2 ** 12 : 64 * MEGA, []),
+    ...rowJobs(quick ? 16 : 16384, quick ? 64 : 4096, []),
+    quick ? conv2d(1, 4, 8, []) : conv2d(8, 64, 56, []),
+    ...(quick ? trainJobs([], [2], 2) : trainJobs([], [BATCH.MLP])),
   ];
 }
 
@@ -114,9 +137,11 @@ export interface OpenDevice {
   readonly unfused: tl.Device;
 }
 
-type Make = () => Contestant;
+export async function openDevice(kind: DeviceKind): Promise<OpenDevice> {
+  return { kind, fused: await tl.device(kind), unfused: await tl.device(kind, { fusion: false }) };
+}
 
-const INPUT_SEED = 11;
+type Make = () => Contestant;
 
 /** A contestant whose work is one result made from inputs that stay. */
 function op(device: tl.Device, kind: DeviceKind, inputs: readonly tl.Tensor[], compute: () => tl.Tensor): Contestant {
@@ -154,38 +179,36 @@ function ours(task: Task, { kind, fused }: OpenDevice): Make {
   return () => {
     const device = fused;
     tl.setDefaultDevice(device);
-    const input = (shape: readonly number[], seed: number): tl.Tensor =>
-      tl.tensor(
-        random(
-          shape.reduce((a, b) => a * b, 1),
-          seed,
-        ),
-        { shape, device },
-      );
+    const given = (shape: readonly number[], i: number): tl.Tensor =>
+      tl.tensor(input(shape, i).data, { shape, device });
     switch (task.kind) {
       case 'matmul': {
-        const [a, b] = [input([task.n, task.n], INPUT_SEED), input([task.n, task.n], INPUT_SEED + 1)];
+        const [a, b] = [given([task.n, task.n], 0), given([task.n, task.n], 1)];
         return op(device, kind, [a, b], () => tl.matmul(a, b));
       }
+      case 'conv2d': {
+        const [x, kernel] = [given(task.input, 0), given(task.kernel, 1)];
+        return op(device, kind, [x, kernel], () => tl.nn.functional.conv2d(x, kernel, null, { padding: task.padding }));
+      }
       case 'gelu': {
-        const x = input([task.size], INPUT_SEED);
+        const x = given([task.size], 0);
         return op(device, kind, [x], () => tl.gelu(x, { approximate: 'tanh' }));
       }
       case 'sum': {
-        const x = input([task.rows, task.cols], INPUT_SEED);
+        const x = given([task.rows, task.cols], 0);
         return op(device, kind, [x], () => tl.sum(x));
       }
       case 'rowsum': {
-        const x = input([task.rows, task.cols], INPUT_SEED);
+        const x = given([task.rows, task.cols], 0);
         return op(device, kind, [x], () => tl.sum(x, { dim: -1 }));
       }
       case 'softmax': {
-        const x = input([task.rows, task.cols], INPUT_SEED);
+        const x = given([task.rows, task.cols], 0);
         return op(device, kind, [x], () => tl.softmax(x, -1));
       }
       case 'layernorm': {
-        const x = input([task.rows, task.cols], INPUT_SEED);
-        const [weight, bias] = [input([task.cols], INPUT_SEED + 1), input([task.cols], INPUT_SEED + 2)];
+        const x = given([task.rows, task.cols], 0);
+        const [weight, bias] = [given([task.cols], 1), given([task.cols], 2)];
         return op(device, kind, [x, weight, bias], () => layerNorm(x, weight, bias));
       }
       case 'train':
@@ -195,15 +218,15 @@ function ours(task: Task, { kind, fused }: OpenDevice): Make {
 }
 
 /** Train steps on a batch that is on the device. */
-function train(
+export function train(
   device: tl.Device,
   kind: DeviceKind,
   { model, batch }: Extract<Task, { kind: 'train' }>,
   fused: boolean,
 ): Contestant {
   tl.setDefaultDevice(device);
-  tl.manualSeed(1);
   const training = MODELS[model]();
+  beginAlike(training, model);
   const { x, y } = training.upload(training.batches(1, batch)[0]!);
   let loss: tl.Tensor | undefined;
   return {
@@ -213,6 +236,9 @@ function train(
     enter: () => tl.setDefaultDevice(device),
     once() {
       loss = training.step(x, y);
+    },
+    ready: async () => {
+      await training.model.parameters()[0]!.data();
     },
     settle: async () => Number(await loss!.item()),
     dispose() {

@@ -35,8 +35,11 @@ export async function prepareAdapter() {
   return kind;
 }
 
-/** @returns {Promise<{ kind: 'hardware' | 'software' | 'none', env: Record<string, string>, reason?: string }>} */
-async function findAdapter() {
+/**
+ * The adapter, the variables that child processes need for it, and where there is none the reason.
+ * @returns {Promise<{ kind: 'hardware' | 'software' | 'none', env: Record<string, string>, reason?: string }>}
+ */
+export async function findAdapter() {
   const wanted = process.env.TENSORLOOM_ADAPTER;
   if (wanted && wanted !== 'software' && wanted !== 'hardware') {
     throw new Error(`TENSORLOOM_ADAPTER is '${wanted}'; it may be 'software' or 'hardware'`);
