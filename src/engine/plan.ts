@@ -1,6 +1,7 @@
 import type { Backend, Program } from '../backends/backend.ts';
 import { bytesOf, type DType, widthOf } from '../core/dtype.ts';
 import { type Kernel, type Output, showKernel } from '../ir/kernel.ts';
+import { inLanes } from '../ir/lanes.ts';
 import { type External, type FusedKernel, fuse, type Pending, type ScalarSource } from './fusion.ts';
 
 /** A place of a plan's values: a node of the flush (>= 0) or an external (~ordinal). */
@@ -96,7 +97,10 @@ export function makePlan(
     draft(fuse(pending, externals, { bindings, countInPlace }, fusion), pending, sizes, externals, fusion);
   let made = attempt(true);
   if (fusion && made.steps.some(({ kernel }) => kernel.bindings > bindings)) made = attempt(false);
-  const steps = made.steps.map(({ kernel, ...step }): Step => ({ program: backend.prepare(kernel), ...step }));
+  const steps = made.steps.map(({ kernel, ...step }): Step => {
+    const cut = fusion && kernel.kind === 'map' ? inLanes(kernel) : kernel;
+    return { program: backend.prepare(cut), ...step };
+  });
   return { ...made, steps, had: new Map() };
 }
 
