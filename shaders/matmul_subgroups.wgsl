@@ -1,16 +1,16 @@
 // Register tiles whose rows of a are read once for a subgroup: each thread makes a tile of ROWS x 4 FOURS elements of the product, all
 // threads of a workgroup for the same rows. A lane reads a part of the rows and hands it to the others, which costs less than reading
-// everything in each of them. Four steps of k at a time, read as vectors where an operand lies so.
+// everything in each of them. STEPS of k at a time, read as vectors of four where an operand lies so.
 //
 // A line with _R stands for ROWS lines, with 0, 1, ... for R; one with _C for FOURS lines.
 //
 // Defined elsewhere:
-//   ROWS, FOURS
-//   params.m, .n, .k                  sizes of one product; params.batches of them; k is a multiple of 4
+//   ROWS, FOURS, STEPS
+//   params.m, .n, .k                  sizes of one product; params.batches of them; STEPS divides k
 //   enterBatch(index) -> Batch        with .a and .b, where the operands start
-//   Depth, next(depth) -> Depth       four steps of k, the first ones of zeros
+//   Depth, next(depth) -> Depth       the next steps of k, the first ones of zeros
 //   $starts                           where the rows and columns start that the thread reads
-//   $loads                            left_R and right_C at the four steps
+//   $loads                            left_R and right_C at the steps
 //   $added_R_C                        sum_R_C and their products
 //   storeProduct(batch, i, j, sum)    the epilogue at one element
 
@@ -38,7 +38,7 @@ fn main(
   $starts;
   var sum_R_C = vec4f();
   var depth = Depth();
-  for (var step = 0u; step < params.k; step += 4u) {
+  for (var step = 0u; step < params.k; step += STEPS) {
     $loads;
     sum_R_C = $added_R_C;
     depth = next(depth);

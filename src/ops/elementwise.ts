@@ -1104,8 +1104,7 @@ function filled(device: Device, op: string, dtype: DType, shape: Shape, value: n
 
 /** 1 / (1 + exp(-x)) without overflow. */
 function logistic(x: Expr): Expr {
-  const e = s.exp(s.neg(s.abs(x)));
-  return s.div(s.select(s.lt(x, 0), e, 1), s.add(e, 1));
+  return s.div(1, s.add(s.exp(s.neg(x)), 1));
 }
 
 /** log(1 + exp(x)) without overflow. */

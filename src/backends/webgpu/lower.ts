@@ -148,6 +148,47 @@ export function splitRows(kernel: LoopKernel, segments: number): Split | undefin
   return { parts: [partial, rest], scratch: [4 * rows * kernel.reductions.length] };
 }
 
+/**
+ * Few long rows with elements that do not need their results in two kernels or more: a map writes those elements, and what is left reads
+ * them where it would compute the same. `split` says how it is cut further. Undefined where that is not possible.
+ */
+export function splitElements(kernel: LoopKernel, split: (rest: LoopKernel) => Split | undefined): Split | undefined {
+  const elements = kernel.outputs.filter((o) => o.level === 'element');
+  const rows = kernel.outputs.filter((o) => o.level === 'row');
+  const exprs = elements.map((o) => o.expr);
+  if (elements.length === 0 || rows.length === 0 || uses(exprs, 'result')) return undefined;
+  const map = compact({ ...kernel, kind: 'map', inner: 0, reductions: [], outputs: elements }, [], -1);
+  const written = elements.map(
+    ({ dtype, binding, strides, offset }): Input => ({ dtype, binding, access: { mode: 'direct', strides, offset } }),
+  );
+  const rounded = (i: number): boolean => elements[i]!.dtype !== exprs[i]!.dtype;
+  const reductions = rewrite(
+    kernel.reductions.map((r) => r.expr),
+    (e) => {
+      const i = exprs.indexOf(e);
+      return i < 0 || rounded(i) ? undefined : load(kernel.inputs.length + i, e.dtype);
+    },
+  ).map((expr, i) => ({ ...kernel.reductions[i]!, expr }));
+  const rest = compact(
+    {
+      ...kernel,
+      kind: reductions.length === 1 ? 'reduce' : 'rowwise',
+      inputs: [...kernel.inputs, ...written],
+      reductions,
+      outputs: rows,
+    },
+    [],
+    -1,
+  );
+  const further = split(rest.kernel as LoopKernel) ?? { parts: [whole(rest.kernel)], scratch: [] };
+  const from = (source: Source): Source => (typeof source === 'number' ? rest.buffers[source]! : source);
+  const parts = further.parts.map((part) => ({ ...part, buffers: part.buffers.map(from) }));
+  return { parts: [map, ...parts], scratch: further.scratch };
+}
+
+/** A kernel as the only part of itself. */
+export const whole = (kernel: Kernel): Part => ({ kernel, buffers: [...Array(kernel.bindings).keys()], extra: [] });
+
 /** The dim as two, [pieces, length], with a guard where they hold more than it does. */
 function cutDim(kernel: LoopKernel, dim: number, segments: number): LoopKernel | undefined {
   const size = kernel.space[dim]!;

@@ -26,7 +26,9 @@ import {
   type Source,
   type Split,
   splitDepth,
+  splitElements,
   splitRows,
+  whole,
 } from './lower.ts';
 import type { Constants, Pipeline, Pipelines } from './pipelines.ts';
 import type { Memory } from './pool.ts';
@@ -96,9 +98,8 @@ export class Programs {
     if (!isLoop(kernel) && kernel.kind !== 'matmul') return boundaryParts(kernel, this.software);
     if (sizeOf(outerSpace(kernel)) === 0) return { parts: [], scratch: [] };
     const nest = kernel.kind === 'matmul' ? this.suitable(kernel) : kernel;
-    const whole: Part = { kernel: nest, buffers: [...Array(kernel.bindings).keys()], extra: [] };
     const split = nest.kind === 'matmul' ? this.splitMatmul(nest) : this.split(nest);
-    return split ?? { parts: [whole], scratch: [] };
+    return split ?? { parts: [whole(nest)], scratch: [] };
   }
 
   private step({ kernel, buffers, extra, plan }: Part): Step {
@@ -138,6 +139,10 @@ export class Programs {
     if (kernel.inner === 0) return undefined;
     const rows = rowCount(kernel);
     const length = rowLength(kernel);
+    if (rows < (this.software ? 64 : 256) && length >= 1024) {
+      const apart = splitElements(kernel, (rest) => this.split(rest));
+      if (apart) return apart;
+    }
     if (this.software)
       return rows < 16 && length >= 8192 ? splitRows(kernel, clamp(length / 2048, 64, 1024)) : undefined;
     if (rows >= 256 || length < 16384) return undefined;
@@ -171,7 +176,7 @@ export class Programs {
 
   /** The product over dims that fill its tiles, or as a reduction where it is too narrow for tiles. */
   private suitable(kernel: MatmulKernel): MatmulKernel | LoopKernel {
-    const tile = this.software ? 64 : 128;
+    const tile = this.software ? 1024 : 128;
     const folded = foldBatch(kernel, tile, tile);
     const { m, n, k } = matmulSizes(folded);
     const few = sizeOf(outerSpace(folded)) <= (this.software ? 32 : 1024) && k >= 1024;
@@ -195,11 +200,13 @@ export class Programs {
       constants,
       groups: batch * Math.ceil(m / down) * Math.ceil(n / across),
     });
-    if (this.software && this.lanes > 0 && m >= 4 && n >= 16 && kernel.space[dims.k.at(-1)!]! % 4 === 0) {
+    if (this.software && this.lanes > 0 && m >= 4 && n >= 16) {
       const threads = Math.max(8, this.lanes);
       const fours = n > 4 * threads ? 2 : 1;
-      const rows = clamp(powerOfTwo(m), 4, 32);
-      const shared = { lanes: this.lanes, a: readingOf(kernel, 0), b: readingOf(kernel, 1) };
+      const even = Math.ceil(m / Math.ceil(m / 32));
+      const rows = even > 8 ? 4 * Math.ceil(even / 4) : even;
+      const steps = [4, 5, 7, 3, 2].find((s) => kernel.space[dims.k.at(-1)!]! % s === 0) ?? 1;
+      const shared = { lanes: this.lanes, steps, a: readingOf(kernel, 0), b: readingOf(kernel, 1) };
       return plan(matmulSubgroups, { rows, fours, shared }, 4 * fours * threads, rows, { THREADS: threads });
     }
     if (this.software || Math.min(m, n) <= 16) {

@@ -13,6 +13,8 @@ export interface ThreadTile {
 /** How a subgroup reads operands: four elements at once along k (`depth`) or along m or n (`side`), or one. */
 export interface SharedReads {
   readonly lanes: number;
+  /** Steps of k at a time, along its last dim, which they divide. */
+  readonly steps: number;
   readonly a: Reading;
   readonly b: Reading;
 }
@@ -94,11 +96,11 @@ function depthFunctions(module: Module, dims: readonly number[], by: number): st
 const COMPONENTS = 'xyzw';
 const counting = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
-/** What a thread reads of both operands in four steps of k, for the skeleton that shares rows of a. */
+/** What a thread reads of both operands in some steps of k, for the skeleton that shares rows of a. */
 function sharedReads(
   module: Module,
   { rows, fours }: ThreadTile,
-  { lanes, a, b }: SharedReads,
+  { lanes, steps, a, b }: SharedReads,
 ): { starts: string[]; loads: string[]; added: (row: number, four: number) => string } {
   const last = module.kernel.space.length - 1;
   const starts: string[] = [];
@@ -129,7 +131,7 @@ function sharedReads(
       (at) => `fourOfA(${at})`,
     );
   else
-    for (const k of counting(4)) {
+    for (const k of counting(steps)) {
       const from = (at: string): string => `${at}${step(0, k)}`;
       if (a === 'single')
         share(
@@ -158,7 +160,7 @@ function sharedReads(
     else for (const j of counting(4)) starts.push(`let start_right${c}_${j} = ${column(j)};`);
     const at = (j: number): string => `start_right${c}_${j} + depthOfB(depth)`;
     if (b === 'depth') for (const j of counting(4)) loads.push(`let by${c}_${j} = fourOfB(${at(j)});`);
-    for (const k of counting(4)) {
+    for (const k of counting(steps)) {
       const parts = counting(4).map((j) =>
         b === 'depth' ? `by${c}_${j}.${COMPONENTS[k]}` : `loadB(${at(j)}${step(1, k)})`,
       );
@@ -168,7 +170,7 @@ function sharedReads(
     }
   }
   const added = (row: number, four: number): string =>
-    counting(4).reduce((sum, k) => `(${sum} + ${left(row, k)} * right${four}_${k})`, `sum_${row}_${four}`);
+    counting(steps).reduce((sum, k) => `(${sum} + ${left(row, k)} * right${four}_${k})`, `sum_${row}_${four}`);
   return { starts, loads, added };
 }
 
@@ -231,7 +233,7 @@ export function matmulShader(kernel: MatmulKernel, skeleton: string, tile: Threa
   const offset = (name: string, operand: number, along: readonly number[], type: 'u32' | 'vec4u'): string =>
     offsetFunction(module, name, operand, along, type);
   const generated = [
-    `const ROWS = ${rows}u;\nconst FOURS = ${fours}u;`,
+    `const ROWS = ${rows}u;\nconst FOURS = ${fours}u;${shared ? `\nconst STEPS = ${shared.steps}u;` : ''}`,
     `struct Batch {\n${[...members.keys()].map((name) => `  ${name}: u32,`).join('\n')}\n}`,
     block('fn enterBatch(index: u32) -> Batch', [...entry.lines, `return Batch(${[...members.values()].join(', ')});`]),
     load(0),
@@ -242,7 +244,7 @@ export function matmulShader(kernel: MatmulKernel, skeleton: string, tile: Threa
           offset('depthOfA', 0, dims.k, 'u32'),
           offset('depthOfB', 1, dims.k, 'u32'),
         ]
-      : [offset('rowOf', 0, dims.m, 'u32'), ...depthFunctions(module, dims.k, shared ? 4 : 1)]),
+      : [offset('rowOf', 0, dims.m, 'u32'), ...depthFunctions(module, dims.k, shared?.steps ?? 1)]),
     shared ? offset('columnOf', 1, dims.n, 'u32') : offset('columnsOf', 1, dims.n, 'vec4u'),
     block('fn storeProduct(batch: Batch, i: u32, j: u32, sum: f32)', [...emit.lines, ...stores]),
   ];
