@@ -440,7 +440,7 @@ export const functionFormula = (op: FunctionOp): ((args: readonly Expr[]) => Exp
   return (args) => formula(...args);
 };
 
-const isFunction = (op: ScalarOp): op is FunctionOp => Object.hasOwn(FORMULAS, op);
+export const isFunction = (op: ScalarOp): op is FunctionOp => Object.hasOwn(FORMULAS, op);
 
 /** Replaces the functions that a backend has no instruction for (those not in `keep`) by their formulas. */
 export function expandFunctions(roots: readonly Expr[], keep: ReadonlySet<ScalarOp>): Expr[] {

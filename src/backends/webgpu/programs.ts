@@ -154,7 +154,7 @@ export class Programs {
     const [threads, lanes, interleaved] = this.rowLanes(kernel, rows, rowLength(kernel));
     return {
       key: kernelKey(kernel),
-      shader: () => rowsShader(kernel),
+      shader: () => rowsShader(kernel, this.software),
       constants: { THREADS: threads, LANES: lanes, INTERLEAVED: Number(interleaved) },
       groups: Math.ceil(rows / (threads / lanes)),
     };

@@ -2,7 +2,8 @@ import passSkeleton from '../../../../shaders/reduce_pass.wgsl';
 import skeleton from '../../../../shaders/rows.wgsl';
 import { integerRange } from '../../../core/dtype.ts';
 import { sizeOf } from '../../../core/shape.ts';
-import { constant, type Expr, walk } from '../../../ir/expr.ts';
+import { constant, type Expr, load, rewrite, walk } from '../../../ir/expr.ts';
+import { isFunction } from '../../../ir/functions.ts';
 import { isLoop, type Kernel, type LoopKernel, type Reduction } from '../../../ir/kernel.ts';
 import { block, coordinates, inputOperand, type Operand, outputOperand, strided } from './axes.ts';
 import { Emitter, extremum } from './expressions.ts';
@@ -44,7 +45,40 @@ export function combine(module: Module, { op, expr: { dtype } }: Reduction, a: s
   return `${a} ${op === 'sum' ? '+' : '*'} ${b}`;
 }
 
-export function rowsShader(kernel: LoopKernel): Shader {
+/** What a pass over the row computes with functions and an output uses again: by the output, the term of a reduction. */
+function sharedTerms({ reductions, outputs }: LoopKernel): Map<number, Expr> {
+  const found = new Map<number, Expr>();
+  for (const [i, output] of outputs.entries())
+    walk([output.expr], (e) => {
+      const term = reductions.some((r) => r.expr === e) && e.dtype === 'float32' && output.dtype === 'float32';
+      if (output.level === 'element' && term && costs(e)) found.set(i, e);
+    });
+  return found;
+}
+
+function costs(term: Expr): boolean {
+  let function_ = false;
+  walk([term], (e) => {
+    function_ ||= isFunction(e.op);
+  });
+  return function_;
+}
+
+/** `keeps`: terms of a reduction that are needed again wait where the output goes, and are not computed twice. */
+export function rowsShader(whole: LoopKernel, keeps = false): Shader {
+  const kept = keeps ? sharedTerms(whole) : new Map<number, Expr>();
+  const terms = [...kept];
+  // Loads beyond the inputs read what an output holds meanwhile.
+  const kernel: LoopKernel = {
+    ...whole,
+    outputs: whole.outputs.map((o, i) => {
+      const term = terms.findIndex(([of]) => of === i);
+      const [expr] = rewrite([o.expr], (e) =>
+        term >= 0 && e === kept.get(i) ? load(whole.inputs.length + term, 'float32') : undefined,
+      );
+      return { ...o, expr: expr! };
+    }),
+  };
   const module = new Module(kernel);
   const rank = kernel.space.length;
   const outer = rank - kernel.inner;
@@ -74,7 +108,12 @@ export function rowsShader(kernel: LoopKernel): Shader {
       return emit.let(strided(of, base(of, rowLevel), innerAt, outer, rank));
     };
     const emit: Emitter = new Emitter(module, {
-      load: (i) => module.load(kernel.inputs[i]!, address(inputOperand(module, i), false)),
+      load: (i) => {
+        const term = terms[i - kernel.inputs.length];
+        return term
+          ? module.load(kernel.outputs[term[0]]!, address(outputOperand(module, term[0]), false))
+          : module.load(kernel.inputs[i]!, address(inputOperand(module, i), false));
+      },
       index: (dim) => {
         if (dim < outer) return `i32(${member(`at${dim}`, () => outerAt(dim))})`;
         return column === null ? '0i' : `i32(${innerAt(dim)})`;
@@ -91,8 +130,13 @@ export function rowsShader(kernel: LoopKernel): Shader {
   for (const [n, reductions] of passes(kernel).entries()) {
     const fields = reductions.map((r) => `  r${r.result}: ${VALUE[r.expr.dtype]},`);
     const construct = (values: string[]): string => `return Partial_${n}(${values.join(', ')});`;
-    const value = at('column').emit;
+    const { emit: value, address } = at('column');
     const values = reductions.map((r) => value.value(r.expr));
+    const waiting = terms.flatMap(([i, term]) => {
+      const r = reductions.findIndex((x) => x.expr === term);
+      if (r < 0) return [];
+      return module.store(kernel.outputs[i]!, address(outputOperand(module, i), false), values[r]!);
+    });
     const start = new Emitter(module);
     const starts = reductions.map((r) => start.value(identity(r)));
     const combined = reductions.map((r) => combine(module, r, `a.r${r.result}`, `b.r${r.result}`));
@@ -100,7 +144,7 @@ export function rowsShader(kernel: LoopKernel): Shader {
       passSkeleton.slice(passSkeleton.indexOf('const CHUNK_N')).replaceAll('_N', `_${n}`),
       `struct Partial_${n} {\n${fields.join('\n')}\n}`,
       block(`fn identity_${n}() -> Partial_${n}`, [...start.lines, construct(starts)]),
-      block(`fn value_${n}(row: Row, column: u32) -> Partial_${n}`, [...value.lines, construct(values)]),
+      block(`fn value_${n}(row: Row, column: u32) -> Partial_${n}`, [...value.lines, ...waiting, construct(values)]),
       block(`fn combine_${n}(a: Partial_${n}, b: Partial_${n}) -> Partial_${n}`, [construct(combined)]),
     );
     steps.push(`let pass${n} = reduce_${n}(row, place);`);
