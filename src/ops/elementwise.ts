@@ -723,15 +723,12 @@ const geluErf: Unary = elementwise('gelu', {
   sample: [-4, 4],
 });
 
-// 0.5 * (1 + tanh(u)) is sigmoid(2u). Beyond ±50 it is 0 or 1 in any precision, and the cube must not overflow.
+// 0.5 * (1 + tanh(u)) is sigmoid(2u). Beyond ±50 it is 0 or 1 in any precision; the products of the gradient must not overflow there.
 const GELU_LINEAR = 2 * Math.sqrt(2 / Math.PI);
 const GELU_CUBIC = GELU_LINEAR * 0.044715;
 const geluTanh: Unary = elementwise('gelu', {
   type: floating,
-  lower: (x) => {
-    const near = s.min(s.max(x, -50), 50);
-    return s.mul(x, logistic(s.mul(near, s.add(s.mul(s.mul(near, near), GELU_CUBIC), GELU_LINEAR))));
-  },
+  lower: (x) => s.mul(x, logistic(s.mul(x, s.add(s.mul(s.mul(x, x), GELU_CUBIC), GELU_LINEAR)))),
   gradient: fromInput((g, x) => {
     const near = clampBoth(x, -50, 50);
     const squared = square(near);

@@ -122,11 +122,12 @@ export class Programs {
   }
 
   private planMap(kernel: LoopKernel): Plan {
-    // A software adapter gains nothing from vectors, which quadruple the code; it spends microseconds on a workgroup.
-    const vectors = this.software ? new Set<number>() : vectorBindings(kernel);
+    // Vectors quadruple the code, which a software adapter takes long to compile; it spends microseconds on a workgroup, too.
+    const small = this.software && sizeOf(kernel.space) < 2 ** 19;
+    const vectors = small ? new Set<number>() : vectorBindings(kernel);
     const steps = mapSteps(kernel, vectors);
     const threads = this.software ? 64 : 256;
-    const each = this.software && steps >= 2 ** 17 ? 16 : 1;
+    const each = this.software && sizeOf(kernel.space) >= 2 ** 17 ? 16 : 1;
     return {
       key: `${[...vectors]} ${kernelKey(kernel)}`,
       shader: () => mapShader(kernel, vectors),
