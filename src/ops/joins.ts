@@ -2,10 +2,10 @@ import { type DType, promote } from '../core/dtype.ts';
 import { ShapeError, UnsupportedError } from '../core/errors.ts';
 import { normalizeDim, showShape } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
-import { select as choose, type Expr, index, loadAt, lt, sub, uniform } from '../ir/expr.ts';
+import { select as choose, constant, type Expr, index, load, loadAt, lt, sub, uniform } from '../ir/expr.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { cast } from './elementwise.ts';
-import { compose, deviceOf, deviceOfAll, produce, readingAt, taped } from './record.ts';
+import { compose, deviceOf, deviceOfAll, produce, reading, readingAt, taped } from './record.ts';
 import { type Drawn, type Samples, sample } from './samples.ts';
 import { contiguous, reshape, slice, unsqueeze } from './structure.ts';
 
@@ -25,20 +25,36 @@ function join(parts: readonly Tensor[], dim: number, dtype: DType): Tensor {
       Array.from({ length: rank }, (_, d) => (d === dim ? at : index(d))),
     );
   };
-  let expr = read(parts.length - 1);
-  for (let i = parts.length - 2; i >= 0; i--) expr = choose(lt(index(dim), uniform(i + 1, 'int32')), read(i), expr);
   const total = parts.reduce((n, p) => n + p.shape[dim]!, 0);
   const shape = parts[0]!.shape.map((n, d) => (d === dim ? total : n));
-  const operation = {
-    template: template(
-      'map',
-      expr,
-      starts.map(() => 'int32' as DType),
-    ),
-    space: shape,
-    inputs: parts.map((p) => readingAt(p, null)),
-    scalars: starts,
+  const chain = (part: (i: number) => Expr, bound: (i: number) => Expr): Expr => {
+    let expr = part(parts.length - 1);
+    for (let i = parts.length - 2; i >= 0; i--) expr = choose(lt(index(dim), bound(i + 1)), part(i), expr);
+    return expr;
   };
+  // A stack: each part is one place, which a kernel can tell from the others beforehand.
+  const operation = parts.every((p) => p.shape[dim] === 1)
+    ? {
+        template: template(
+          'map',
+          chain(
+            (i) => load(i, dtype),
+            (i) => constant(i, 'int32'),
+          ),
+        ),
+        space: shape,
+        inputs: parts.map((p) => reading(p, shape)),
+      }
+    : {
+        template: template(
+          'map',
+          chain(read, (i) => uniform(i, 'int32')),
+          starts.map(() => 'int32' as DType),
+        ),
+        space: shape,
+        inputs: parts.map((p) => readingAt(p, null)),
+        scalars: starts,
+      };
   const ends = parts.map((p, i) => starts[i]! + p.shape[dim]!);
   const gradient = (g: Tensor): Tensor[] => starts.map((start, i) => slice(g, dim, start, ends[i]!));
   return taped('cat', { gradient, saves: 'nothing' }, parts, produce(device, 'cat', dtype, shape, operation));

@@ -29,6 +29,7 @@ const int = (i: number): s.Expr => s.load(i, 'int32');
 const uint = (i: number): s.Expr => s.load(i, 'uint32');
 const bool = (i: number): s.Expr => s.load(i, 'bool');
 const sum = s.result(0, 'float32');
+const raised = s.exp(s.sub(f(0), sum));
 const { NaN: nan, POSITIVE_INFINITY: inf, NEGATIVE_INFINITY: minusInf } = Number;
 
 interface Case {
@@ -732,6 +733,54 @@ add('a reduction with a prologue and an epilogue', {
   buffers: [wholes(840), wholes(12), blank(12)],
   scalars: [0.25],
 });
+for (const [name, space, inner] of [
+  ['one row', [1, 9000], 1],
+  ['few rows', [6, 5000], 1],
+  ['rows of two dims', [3, 40, 70], 2],
+] as const) {
+  const product = s.mul(f(0), f(1));
+  add(`${name} with elements that do not need the result, which may be added up as they were written`, {
+    kernel: rows(
+      space,
+      inner,
+      [{}, { strides: space.map((_, d) => Number(d === 0)) }, { dtype: 'float32' }],
+      [
+        { op: 'sum', expr: product },
+        { op: 'max', expr: s.add(f(2), product) },
+      ],
+      [
+        product,
+        { expr: s.sub(sum, s.uniform(0, 'float32')), level: 'row' },
+        { expr: s.result(1, 'float32'), level: 'row' },
+      ],
+      ['float32'],
+    ),
+    buffers: [
+      wholes(sizeOf(space)),
+      wholes(space[0], -9, 9, 4),
+      wholes(sizeOf(space), -9, 9, 5),
+      blank(sizeOf(space)),
+      blank(space[0]),
+      blank(space[0]),
+    ],
+    scalars: [3],
+  });
+}
+for (const length of [7, 300])
+  add(`rows of ${length} whose elements use the terms of a sum again, in two outputs`, {
+    kernel: rows(
+      [70, length],
+      1,
+      [{}],
+      [
+        { op: 'max', expr: f(0) },
+        { op: 'sum', expr: raised },
+      ],
+      [s.div(raised, s.result(1, 'float32')), s.mul(raised, 3), { expr: s.result(1, 'float32'), level: 'row' }],
+    ),
+    buffers: [uniforms(70 * length), blank(70 * length), blank(70 * length), blank(70)],
+    relative: 1e-5,
+  });
 add('a reduction with two row outputs', {
   kernel: rows(
     [6, 40],

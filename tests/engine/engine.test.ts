@@ -320,6 +320,30 @@ describe.each(devices)('engine on %s', (name) => {
     });
   });
 
+  it('writes a stack from one thread for all its parts, and computes in each only what it chooses', async () => {
+    await clean(device, async () => {
+      const parts = [1, 2, 3, 4].map((n) => tl.full([3, 2], n));
+      const text = tl.tidy(() =>
+        tl.explain(
+          tl.stack(
+            parts.map((p, i) => p.mul(i + 1)),
+            1,
+          ),
+        ),
+      );
+      const y = tl.tidy(() =>
+        tl.stack(
+          parts.map((p, i) => p.mul(i + 1)),
+          1,
+        ),
+      );
+      expect(y.shape).toEqual([3, 4, 2]);
+      expect(await y.toArray()).toEqual(Array.from({ length: 3 }, () => [1, 4, 9, 16].map((n) => [n, n])));
+      expect(text).toMatch(/map \[[\dx]+\]: out = .*; out = .*; out = .*; out = /);
+      for (const t of [...parts, y]) t.dispose();
+    });
+  });
+
   it('has flat memory over many steps', async () => {
     const w = tl.zeros([64, 32]);
     let base: ReturnType<typeof held> | null = null;

@@ -33,7 +33,7 @@ import {
 import type { Constants, Pipeline, Pipelines } from './pipelines.ts';
 import type { Memory } from './pool.ts';
 import { mapShader, mapSteps, vectorBindings } from './wgsl/map.ts';
-import { matmulShader, readingOf, type ThreadTile } from './wgsl/matmul.ts';
+import { matmulShader, readings, type ThreadTile } from './wgsl/matmul.ts';
 import { passes, rowCount, rowLength, rowsShader } from './wgsl/rows.ts';
 
 /** A dispatch of a program. */
@@ -62,6 +62,9 @@ const SKELETONS = new Map([
   [matmulSubgroups, 'subgroups'],
   [matmulTiled, 'tiled'],
 ]);
+
+/** So many multiplications of a product are worth the longer code. */
+const LONG_PRODUCT = 2 ** 27;
 
 const GROUPS_PER_DIMENSION = 65535;
 
@@ -204,10 +207,13 @@ export class Programs {
     if (this.software && this.lanes > 0 && m >= 4 && n >= 16) {
       const threads = Math.max(8, this.lanes);
       const fours = n > 4 * threads ? 2 : 1;
-      const even = Math.ceil(m / Math.ceil(m / 32));
+      // Long code runs faster and takes long to compile: it is for products that take as long themselves.
+      const long = batch * m * n * extent(kernel.space, dims.k) >= LONG_PRODUCT;
+      const most = long ? 32 : 16;
+      const even = Math.ceil(m / Math.ceil(m / most));
       const rows = even > 8 ? 4 * Math.ceil(even / 4) : even;
-      const steps = [4, 5, 7, 3, 2].find((s) => kernel.space[dims.k.at(-1)!]! % s === 0) ?? 1;
-      const shared = { lanes: this.lanes, steps, a: readingOf(kernel, 0), b: readingOf(kernel, 1) };
+      const steps = (long ? [4, 5, 7, 3, 2] : [5, 7, 3]).find((s) => kernel.space[dims.k.at(-1)!]! % s === 0) ?? 1;
+      const shared = { lanes: this.lanes, steps, ...readings(kernel, steps) };
       return plan(matmulSubgroups, { rows, fours, shared }, 4 * fours * threads, rows, { THREADS: threads });
     }
     if (this.software || Math.min(m, n) <= 16) {
