@@ -1,11 +1,12 @@
 import type { Backend, Buffer, Launch, MemoryUse, Numbers, Readback, Upload } from '../backends/backend.ts';
-import { bytesOf, type DType } from '../core/dtype.ts';
+import { bytesOf, type DType, dtypeNumber } from '../core/dtype.ts';
 import { DTypeError, IndexError, NumericsError, TensorloomError } from '../core/errors.ts';
 import { Numerics, type Report } from './checks.ts';
 import type { External, Pending } from './fusion.ts';
 import { Node, type NodeSlot, type Operation } from './node.ts';
 import { checking, showOrigin, userSite } from './origin.ts';
 import { makePlan, type Plan, showPlan } from './plan.ts';
+import { Words } from './words.ts';
 
 const PLANS = 256;
 const LONGEST_QUEUE = 4096;
@@ -79,7 +80,9 @@ export class Engine {
   private queuedBytes = 0;
   private assignments: Assignment[] = [];
   private collected: (() => void)[] = [];
-  private readonly plans = new Map<string, Plan>();
+  /** The latest plans, by the hashes of their keys. */
+  private readonly plans = new Map<number, { readonly key: Float64Array; readonly plan: Plan }>();
+  private readonly words = new Words();
   private readonly checks: { readonly op: string; readonly failure: Failure }[] = [];
   private peakBytes = 0;
   /** What the device said of a flush after it was submitted, until somebody awaits. */
@@ -256,11 +259,11 @@ export class Engine {
 
   private run(nodes: readonly Node[], externals: Node[], assignments: readonly Assignment[]): void {
     if (nodes.length === 0) return;
-    const key = this.key(nodes, externals);
+    this.key(nodes, externals);
     const undo: Undo = { nodes, donated: [], assignments, spent: externals.filter((n) => n.holders === 0 && n.owned) };
     const taken: Buffer[] = [];
     try {
-      const plan = this.planFor(key, nodes, externals);
+      const plan = this.planFor(nodes, externals);
       const take = (place: number, bytes: number): Buffer => {
         const buffer = this.backend.allocate(bytes, plan.had.get(place));
         plan.had.set(place, buffer.id);
@@ -360,38 +363,55 @@ export class Engine {
     }
   }
 
-  /** The structure of a flush as text. Marks the nodes and collects what they read from outside. */
-  private key(nodes: readonly Node[], externals: Node[]): string {
-    let key = this.fusion ? 'f' : 'u';
+  /** Writes the structure of a flush down. Marks the nodes and collects what they read from outside. */
+  private key(nodes: readonly Node[], externals: Node[]): void {
+    const { words } = this;
+    words.clear();
+    words.add(this.fusion ? 1 : 0);
     for (let i = 0; i < nodes.length; i++) {
       const node = nodes[i]!;
+      const { template, space, inner, k, inputs } = node.operation!;
       node.mark = i + 1;
-      const op = node.operation!;
-      key += `;${op.template.id}${node.holders > 0 ? '!' : ' '}${op.space.join()}/${op.inner}/${op.k}`;
-      for (const { node: input, access } of op.inputs) {
+      words.add(template.id);
+      words.add(node.holders > 0 ? 1 : 0);
+      words.addAll(space);
+      words.add(inner);
+      words.add(k);
+      words.add(inputs.length);
+      for (const { node: input, access } of inputs) {
         if (input.mark === 0) {
           externals.push(input);
           input.mark = -externals.length;
-          key += `<${input.dtype} ${input.size}${input.holders === 0 && input.owned ? '~' : ''}>`;
+          words.add(dtypeNumber(input.dtype));
+          words.add(input.size);
+          words.add(input.holders === 0 && input.owned ? 1 : 0);
         }
-        key += ` ${input.mark}${access.mode === 'direct' ? ':' : `@${access.shape.join()}?${access.check}:`}${access.strides.join()}+${access.offset}`;
+        words.add(input.mark);
+        words.addAll(access.strides);
+        words.add(access.offset);
+        if (access.mode === 'direct') words.add(-2);
+        else {
+          words.add(access.check ?? -1);
+          words.addAll(access.shape);
+        }
       }
     }
-    return key;
   }
 
-  private planFor(key: string, nodes: readonly Node[], externals: readonly Node[]): Plan {
-    const known = this.plans.get(key);
-    if (known) {
+  /** The plan of the structure that was written down. */
+  private planFor(nodes: readonly Node[], externals: readonly Node[]): Plan {
+    const hash = this.words.hash();
+    const known = this.plans.get(hash);
+    if (known) this.plans.delete(hash);
+    if (known && this.words.equal(known.key)) {
       this.counters.planHits++;
-      this.plans.delete(key);
-      this.plans.set(key, known);
-      return known;
+      this.plans.set(hash, known);
+      return known.plan;
     }
     this.counters.plans++;
     const plan = this.makePlan(nodes, externals);
     if (this.plans.size >= PLANS) this.plans.delete(this.plans.keys().next().value!);
-    this.plans.set(key, plan);
+    this.plans.set(hash, { key: this.words.copy(), plan });
     return plan;
   }
 

@@ -1,7 +1,7 @@
 import { canHold, type DType, integerRange, isFloating } from '../core/dtype.ts';
 import { DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { broadcastShapes, isContiguous, sameShape, showShape } from '../core/shape.ts';
-import { type Node, template } from '../engine/node.ts';
+import { copying, filling, type Node, template } from '../engine/node.ts';
 import {
   and,
   select as choose,
@@ -41,7 +41,7 @@ const whole = (x: Tensor): boolean => x.view.offset === 0 && x.size === x.node.s
 function wholeValue(x: Tensor, value: Tensor): Node {
   if (whole(value) && sameShape(value.shape, x.shape) && value.node !== x.node) return value.node;
   return recordNode(x.device, 'assign', x.dtype, {
-    template: template('map', load(0, x.dtype)),
+    template: copying(x.dtype),
     space: x.shape,
     inputs: [reading(value, x.shape)],
   });
@@ -128,7 +128,7 @@ export function assign_(x: Tensor, value: Operand): Tensor {
     const filled =
       typeof value === 'number'
         ? produce(x.device, 'assign', x.dtype, x.shape, {
-            template: template('map', uniform(0, x.dtype), [x.dtype]),
+            template: filling(x.dtype),
             space: x.shape,
             inputs: [],
             scalars: [x.dtype === 'bool' ? Number(value !== 0) : value],

@@ -3,7 +3,7 @@ import { ARRAYS, canHold, DTYPES, type DType, integerRange, isDType, isFloating,
 import { DTypeError, FormatError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { halfRound, halfValue } from '../core/float16.ts';
 import { checkShape, type Shape, showShape, sizeOf } from '../core/shape.ts';
-import { template } from '../engine/node.ts';
+import { filling, template } from '../engine/node.ts';
 import { add, cast as castExpr, type Expr, eq, index, mul, position, uniform } from '../ir/expr.ts';
 import { Device, defaultDevice } from '../tensor/device.ts';
 import { fromNode, type Tensor } from '../tensor/tensor.ts';
@@ -200,7 +200,9 @@ function constant(op: string, shape: Shape, value: number | boolean, options: Te
     throw new DTypeError(`${op}: the value is ${describe(value)}, but it must be a number or a boolean`);
   const dtype = options.dtype ?? (typeof value === 'boolean' ? 'bool' : 'float32');
   const [encoded] = encode(op, [Number(value)], dtype, true);
-  return finish(filled(op, shape, dtype, device, uniform(0, dtype), [[encoded!, dtype]]), options);
+  checkShape(op, shape);
+  const operation = { template: filling(dtype), space: shape, inputs: [], scalars: [encoded!] };
+  return finish(produce(device, op, dtype, shape, operation), options);
 }
 
 /**

@@ -12,7 +12,7 @@ import {
   sizeOf,
   type View,
 } from '../core/shape.ts';
-import { type Node, type NodeInput, type Template, template } from '../engine/node.ts';
+import { type Node, type NodeInput, type Template, template, templates } from '../engine/node.ts';
 import { checking } from '../engine/origin.ts';
 import { cast, type Expr, load, uniform, wide } from '../ir/expr.ts';
 import type { Access, ReduceOp } from '../ir/kernel.ts';
@@ -139,6 +139,8 @@ export interface RecordedOperation {
   readonly size?: number;
 }
 
+const converting = /* @__PURE__ */ templates((from: DType, to: DType) => template('map', cast(load(0, from), to)));
+
 /** As `produce`, without a tensor. What is computed in a wider dtype than that of the result is converted to it. */
 export function recordNode(device: Device, op: string, dtype: DType, o: RecordedOperation): Node {
   const inner = o.inner ?? 0;
@@ -149,7 +151,7 @@ export function recordNode(device: Device, op: string, dtype: DType, o: Recorded
     const access: Access = { mode: 'direct', strides: contiguousStrides(shape), offset: 0 };
     const inputs = [{ node: recordNode(device, op, raw, o), access }];
     return recordNode(device, op, dtype, {
-      template: template('map', cast(load(0, raw), dtype)),
+      template: converting(raw, dtype),
       space: shape,
       inputs,
     });

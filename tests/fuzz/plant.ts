@@ -63,25 +63,19 @@ const BUGS: readonly Bug[] = [
   },
   {
     name: 'the key of a plan lacks what is live',
-    edits: [[ENGINE, `\${node.holders > 0 ? '!' : ' '}`, '']],
+    edits: [[ENGINE, 'words.add(node.holders > 0 ? 1 : 0);', '']],
   },
   {
     name: 'the key of a plan lacks what dies',
-    edits: [[ENGINE, `\${input.holders === 0 && input.owned ? '~' : ''}`, '']],
+    edits: [[ENGINE, 'words.add(input.holders === 0 && input.owned ? 1 : 0);', '']],
   },
   {
     name: 'the key of a plan mixes up externals',
-    edits: [
-      [
-        ENGINE,
-        `key += \` \${input.mark}\${access.mode`,
-        `key += \` \${input.mark < 0 ? 'x' : input.mark}\${access.mode`,
-      ],
-    ],
+    edits: [[ENGINE, 'words.add(input.mark);', 'words.add(Math.max(input.mark, 0));']],
   },
   {
     name: 'the key of a plan lacks the offsets of views',
-    edits: [[ENGINE, `\${access.strides.join()}+\${access.offset}`, `\${access.strides.join()}`]],
+    edits: [[ENGINE, 'words.add(access.offset);', '']],
   },
   {
     name: 'a value that only another kernel reads is not written',
