@@ -222,8 +222,7 @@ export class Tensor extends Handle {
     if (this.ended !== null) return;
     this.ended = reason;
     live--;
-    if (this.frame) (this.frame as { handles: Set<Tensor> }).handles.delete(this);
-    this.frame = null;
+    this.owner?.delete(this);
     if (this.netted) {
       loose--;
       collector.unregister(this);
@@ -234,7 +233,6 @@ export class Tensor extends Handle {
 
   /** @internal It belongs to no scope any more: the collector is the net. */
   escape(): void {
-    this.frame = null;
     this.net();
   }
 

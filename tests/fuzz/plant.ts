@@ -201,17 +201,15 @@ const BUGS: readonly Bug[] = [
   },
   {
     name: 'the end of a scope disposes what was kept',
-    edits: [['tensor/scope.ts', '    frame.handles.delete(tensor);\n', '']],
+    edits: [['tensor/scope.ts', '    tensor.owner.delete(tensor);\n', '']],
   },
   {
     name: 'the end of a scope disposes the last of several results',
-    edits: [
-      ['tensor/scope.ts', 'close(frame, tensorsIn(out));', 'close(frame, new Set([...tensorsIn(out)].slice(0, 2)));'],
-    ],
+    edits: [['tensor/scope.ts', 'close(frame, out);', 'close(frame, [...tensorsIn(out)].slice(0, 2));']],
   },
   {
     name: 'an inner scope hands its result to nobody',
-    edits: [['tensor/scope.ts', '      parent.handles.add(t);\n', '']],
+    edits: [['tensor/scope.ts', '  if (parent) parent.add(t);\n  else t.escape();\n', '  if (!parent) t.escape();\n']],
   },
   {
     name: 'a running sum starts behind the element',
