@@ -71,6 +71,17 @@ const appended = (error: unknown, op: string): Error =>
 
 const hostElements = (node: Node, offset: number, length: number): Numbers => node.host!.slice(offset, offset + length);
 
+/** What was recorded on a failed value fails with it; the rest of the flush goes on. */
+function sound(node: Node): boolean {
+  for (const { node: input } of node.operation!.inputs) {
+    if (!input.error) continue;
+    node.error = input.error;
+    node.mark = 0;
+    return false;
+  }
+  return true;
+}
+
 /** The queue of a device: records operations, and runs them in flushes. */
 export class Engine {
   /** Off: one kernel an operation and no buffer updated in place. */
@@ -228,14 +239,7 @@ export class Engine {
       nodes.push(node);
       for (const { node: input } of node.operation!.inputs) if (input.pending) input.mark = 1;
     }
-    return nodes.reverse().filter((node) => {
-      // What was recorded on a failed value fails with it; the rest of the flush goes on.
-      const failed = node.operation!.inputs.find((input) => input.node.error);
-      if (!failed) return true;
-      node.error = failed.node.error;
-      node.mark = 0;
-      return false;
-    });
+    return nodes.reverse().filter(sound);
   }
 
   /** The nodes are computed, failed or forgotten: their inputs are used no more. */
@@ -277,15 +281,14 @@ export class Engine {
         uploads.push({ buffer: node.buffer, data: node.host, halves: node.dtype === 'float16' });
       });
       const slots = plan.slots.map((bytes, i) => take(i, bytes));
-      const at = (place: number): Buffer => (place < 0 ? externals[~place]!.buffer! : slots[place]!);
-      const launches = plan.steps.map(
-        (step): Launch => ({
-          program: step.program,
-          buffers: step.places.map(at),
-          scalars: step.scalars.map((s) => nodes[s.node]!.operation!.scalars[s.slot]!),
-          label: step.label,
-        }),
-      );
+      const launches: Launch[] = [];
+      for (const step of plan.steps) {
+        const buffers: Buffer[] = [];
+        for (const place of step.places) buffers.push(place < 0 ? externals[~place]!.buffer! : slots[place]!);
+        const scalars: number[] = [];
+        for (const { node, slot } of step.scalars) scalars.push(nodes[node]!.operation!.scalars[slot]!);
+        launches.push({ program: step.program, buffers, scalars, label: step.label });
+      }
       const later = this.backend.submit({ uploads, launches });
       this.counters.launches += launches.length;
       this.peakBytes = Math.max(this.peakBytes, this.backend.memory().bytes);
@@ -346,7 +349,8 @@ export class Engine {
 
   /** In-place updates whose new value failed did not happen. */
   private revert(assignments: readonly Assignment[]): void {
-    for (const { slot, before, after } of [...assignments].reverse()) {
+    for (let i = assignments.length - 1; i >= 0; i--) {
+      const { slot, before, after } = assignments[i]!;
       if (!after.error || slot.node !== after) continue;
       before.hold();
       slot.node = before;

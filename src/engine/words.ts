@@ -26,7 +26,10 @@ export class Words {
   hash(): number {
     const { words, length } = this;
     let h = length;
-    for (let i = 0; i < length; i++) h = Math.imul(h ^ (words[i]! | 0), 0x9e3779b1) ^ (h >>> 15);
+    for (let i = 0; i < length; i++) {
+      h = Math.imul(h ^ (words[i]! | 0), 0x9e3779b1);
+      h ^= h >>> 15;
+    }
     return h;
   }
 

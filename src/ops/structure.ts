@@ -108,14 +108,18 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
 
 /** Two dims swapped (`torch.transpose`). A view. */
 export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
-  checkTensor('transpose', x);
+  deviceOf('transpose', [x]);
   const a = normalizeDim('transpose', dim0, x.ndim);
   const b = normalizeDim('transpose', dim1, x.ndim);
   if (x.ndim === 0) return reshape(x, []);
-  const order = x.shape.map((_, d) => d);
-  order[a] = b;
-  order[b] = a;
-  return permute(x, order);
+  const swapped = (list: readonly number[]): number[] => {
+    const out = [...list];
+    out[a] = list[b]!;
+    out[b] = list[a]!;
+    return out;
+  };
+  const view = { shape: swapped(x.shape), strides: swapped(x.view.strides), offset: x.view.offset };
+  return viewed('transpose', x, view, (g) => [transpose(g, a, b)]);
 }
 
 /** A matrix transposed; 1-d tensors are returned as they are (`torch.t`). */

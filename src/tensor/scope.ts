@@ -66,38 +66,36 @@ export function adopt(tensor: Tensor): boolean {
   return true;
 }
 
-/** Tensors anywhere in arrays, maps, sets and plain objects. */
-export function tensorsIn(value: unknown, found: Set<Tensor> = new Set(), seen: Set<unknown> = new Set()): Set<Tensor> {
+/** Visits tensors anywhere in arrays, maps, sets and plain objects, some more than once. */
+function visitTensors(value: unknown, visit: (t: Tensor) => void, seen: Set<unknown>): void {
+  if (typeof value !== 'object' || value === null || seen.has(value)) return;
   if (value instanceof Handle) {
-    found.add(value as Tensor);
-    return found;
+    visit(value as Tensor);
+    return;
   }
-  if (typeof value !== 'object' || value === null || seen.has(value)) return found;
   seen.add(value);
-  if (Array.isArray(value) || value instanceof Set) for (const v of value) tensorsIn(v, found, seen);
+  if (Array.isArray(value) || value instanceof Set) for (const v of value) visitTensors(v, visit, seen);
   else if (value instanceof Map) {
     for (const [k, v] of value) {
-      tensorsIn(k, found, seen);
-      tensorsIn(v, found, seen);
+      visitTensors(k, visit, seen);
+      visitTensors(v, visit, seen);
     }
   } else {
     const proto = Object.getPrototypeOf(value);
-    if (proto === Object.prototype || proto === null) for (const v of Object.values(value)) tensorsIn(v, found, seen);
+    if (proto === Object.prototype || proto === null)
+      for (const name of Object.keys(value)) visitTensors((value as Record<string, unknown>)[name], visit, seen);
   }
+}
+
+/** Tensors anywhere in arrays, maps, sets and plain objects. */
+export function tensorsIn(value: unknown): Set<Tensor> {
+  const found = new Set<Tensor>();
+  visitTensors(value, (t) => found.add(t), new Set());
   return found;
 }
 
 /** @internal Handles that the open scopes will dispose. */
 export const scoped = (): Tensor[] => frames.flatMap((frame) => frame.all);
-
-/** Hands what survives a frame to the one around it; gives back whether it belongs to no scope from now on. */
-function survive(t: Tensor, frame: Frame, parent: Frame | undefined): boolean {
-  if (t.owner !== frame) return false;
-  frame.delete(t);
-  if (parent) parent.add(t);
-  else t.escape();
-  return parent === undefined;
-}
 
 /** Ends a frame, but for the tensors in a value; gives back those that belong to no scope from now on. */
 function close(frame: Frame, value: unknown): Tensor[] {
@@ -105,10 +103,17 @@ function close(frame: Frame, value: unknown): Tensor[] {
   frames.splice(index, 1);
   const parent = frames[index - 1];
   const escaped: Tensor[] = [];
-  if (value instanceof Handle) {
-    if (survive(value as Tensor, frame, parent)) escaped.push(value as Tensor);
-  } else if (typeof value === 'object' && value !== null)
-    for (const t of tensorsIn(value)) if (survive(t, frame, parent)) escaped.push(t);
+  const survive = (t: Tensor): void => {
+    if (t.owner !== frame) return;
+    frame.delete(t);
+    if (parent) parent.add(t);
+    else {
+      t.escape();
+      escaped.push(t);
+    }
+  };
+  if (value instanceof Handle) survive(value as Tensor);
+  else if (typeof value === 'object' && value !== null) visitTensors(value, survive, new Set());
   frame.end(`by the end of ${frame.name}; return it from there or call keep() on it`);
   return escaped;
 }

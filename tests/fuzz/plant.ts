@@ -54,11 +54,7 @@ const BUGS: readonly Bug[] = [
   {
     name: 'a cached plan runs with the scalars of its first run',
     edits: [
-      [
-        ENGINE,
-        'scalars: step.scalars.map((s) => nodes[s.node]!.operation!.scalars[s.slot]!),',
-        'scalars: ((step as { old?: number[] }).old ??= step.scalars.map((s) => nodes[s.node]!.operation!.scalars[s.slot]!)),',
-      ],
+      [ENGINE, 'buffers, scalars, label', 'buffers, scalars: ((step as { old?: number[] }).old ??= scalars), label'],
     ],
   },
   {
@@ -127,7 +123,7 @@ const BUGS: readonly Bug[] = [
   },
   {
     name: 'an update through a view is dropped',
-    edits: [['ops/assign.ts', ': through(x, expand(filled, x.shape));', ': before;']],
+    edits: [['ops/assign.ts', ': through(x, expand(filled, x.shape)));', ': x.node);']],
   },
   {
     name: 'an update through a view forgets its offset',
@@ -135,7 +131,13 @@ const BUGS: readonly Bug[] = [
   },
   {
     name: 'an update takes over storage that shows the value in another order',
-    edits: [['ops/assign.ts', 'if (whole(value) && sameShape', 'if (value.size === value.node.size && sameShape']],
+    edits: [
+      [
+        'ops/assign.ts',
+        'whole(x) && whole(value) && sameShape',
+        'whole(x) && value.size === value.node.size && sameShape',
+      ],
+    ],
   },
   {
     name: 'views do not see updates',
@@ -209,7 +211,7 @@ const BUGS: readonly Bug[] = [
   },
   {
     name: 'an inner scope hands its result to nobody',
-    edits: [['tensor/scope.ts', '  if (parent) parent.add(t);\n  else t.escape();\n', '  if (!parent) t.escape();\n']],
+    edits: [['tensor/scope.ts', '    if (parent) parent.add(t);\n', '    if (parent) void t;\n']],
   },
   {
     name: 'a running sum starts behind the element',
