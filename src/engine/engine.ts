@@ -95,6 +95,8 @@ export class Engine {
   private readonly plans = new Map<number, { readonly key: Float64Array; readonly plan: Plan }>();
   private readonly words = new Words();
   private readonly checks: { readonly op: string; readonly failure: Failure }[] = [];
+  /** Ids of the latest buffers that elements were uploaded to, by their bytes, to ask for again. */
+  private readonly uploaded = new Map<number, number>();
   private peakBytes = 0;
   /** What the device said of a flush after it was submitted, until somebody awaits. */
   private refused: Error | null = null;
@@ -120,6 +122,26 @@ export class Engine {
     this.checkDType(label, dtype);
     const node = new Node(this, dtype, host.length, label, null);
     node.host = host;
+    return node;
+  }
+
+  /**
+   * A node for elements of the caller's, who may change them afterwards: many go to a device that the host has to wait for at once, which
+   * spares a copy. Null where they do not, or the device refuses, which whoever needs them will hear of.
+   */
+  upload(dtype: DType, data: Numbers, label: string): Node | null {
+    if (data.length <= SEEN || this.backend.readSync || checking()) return null;
+    const node = new Node(this, dtype, data.length, label, null);
+    const bytes = bytesOf(dtype, node.size);
+    try {
+      node.buffer = this.backend.allocate(bytes, this.uploaded.get(bytes));
+      this.backend.submit({ uploads: [{ buffer: node.buffer, data }], launches: [] });
+    } catch {
+      this.free(node);
+      return null;
+    }
+    this.uploaded.set(bytes, node.buffer.id);
+    this.peakBytes = Math.max(this.peakBytes, this.backend.memory().bytes);
     return node;
   }
 

@@ -107,7 +107,7 @@ function flattenData(data: NestedNumbers): { shape: number[]; flat: number[]; bo
 function encode(op: string, values: ArrayLike<number>, dtype: DType, float64: boolean): Numbers {
   if (isFloating(dtype) && float64) return Float64Array.from(values);
   if (dtype === 'float16') return Float32Array.from(values, halfRound);
-  if (dtype === 'float32') return Float32Array.from(values);
+  if (dtype === 'float32') return new Float32Array(values);
   if (dtype === 'bool') return Uint32Array.from(values, (v) => (v !== 0 ? 1 : 0));
   const Type = ARRAYS[dtype];
   for (let i = 0; i < values.length && !(values instanceof Type); i++) {
@@ -119,6 +119,10 @@ function encode(op: string, values: ArrayLike<number>, dtype: DType, float64: bo
   }
   return Type.from(values);
 }
+
+/** Whether a device takes the data as it is. */
+const isEncoded = (data: TensorData, dtype: DType): data is Numbers & TensorData =>
+  dtype !== 'float16' && dtype !== 'bool' && data?.constructor === ARRAYS[dtype];
 
 const TYPED: readonly [new (n: number) => ArrayLike<number>, DType][] = [
   [Float32Array, 'float32'],
@@ -167,8 +171,12 @@ export function tensor(data: TensorData, options: TensorOptions & { readonly sha
     throw new ShapeError(
       `tensor: ${flat.length} elements do not fill the shape ${showShape(to)}, which holds ${sizeOf(to)}`,
     );
-  const host = encode('tensor', flat, dtype, device.backend.precision === 'float64');
-  return finish(fromNode(device, device.engine.source(dtype, host), to), options);
+  const { engine } = device;
+  const float64 = device.backend.precision === 'float64';
+  const node =
+    (isEncoded(data, dtype) && engine.upload(dtype, data, 'tensor')) ||
+    engine.source(dtype, encode('tensor', flat, dtype, float64));
+  return finish(fromNode(device, node, to), options);
 }
 
 /** A tensor filled by an expression of its coordinates. */
