@@ -97,7 +97,8 @@ export function normalizeDims(op: string, dims: number | readonly number[] | und
   if (dims === undefined || dims === null || (typeof dims !== 'number' && dims.length === 0))
     return Array.from({ length: rank }, (_, i) => i);
   const list = (typeof dims === 'number' ? [dims] : dims).map((d) => normalizeDim(op, d, rank));
-  if (new Set(list).size !== list.length) throw new ShapeError(`${op}: dims ${showShape(list)} name a dimension twice`);
+  if (list.length > 1 && new Set(list).size !== list.length)
+    throw new ShapeError(`${op}: dims ${showShape(list)} name a dimension twice`);
   return rank === 0 ? [] : list.sort((a, b) => a - b);
 }
 

@@ -297,12 +297,14 @@ export class Engine {
         return buffer;
       };
       const uploads: Upload[] = [];
-      externals.forEach((node, i) => {
-        if (node.buffer || !node.host) return;
+      for (let i = 0; i < externals.length; i++) {
+        const node = externals[i]!;
+        if (node.buffer || !node.host) continue;
         node.buffer = take(~i, bytesOf(node.dtype, node.size));
         uploads.push({ buffer: node.buffer, data: node.host, halves: node.dtype === 'float16' });
-      });
-      const slots = plan.slots.map((bytes, i) => take(i, bytes));
+      }
+      const slots: Buffer[] = [];
+      for (const bytes of plan.slots) slots.push(take(slots.length, bytes));
       const launches: Launch[] = [];
       for (const step of plan.steps) {
         const buffers: Buffer[] = [];

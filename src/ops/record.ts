@@ -99,14 +99,16 @@ const saved = (t: Tensor): Saved => ({ node: t.node, view: t.view, tape: t.tape 
 export function taped(op: string, record: Gradient, inputs: readonly Operand[], output: Tensor): Tensor {
   if (!gradEnabled() || !record.gradient || !isFloating(output.dtype)) return output;
   if (!inputs.some((x) => typeof x !== 'number' && x.tape !== null)) return output;
-  const parents = inputs.map((x) => (typeof x === 'number' ? null : x.tape));
-  const infos = inputs.map(
-    (x): InputInfo =>
-      typeof x === 'number'
-        ? { shape: [], dtype: 'float32', scalar: x }
-        : { shape: x.shape, dtype: x.dtype, scalar: null },
-  );
-  const kept = inputs.map((x, i) => (typeof x !== 'number' && savesInput(record.saves, i) ? saved(x) : null));
+  const parents: (TapeNode | null)[] = [];
+  const infos: InputInfo[] = [];
+  const kept: (Saved | null)[] = [];
+  for (let i = 0; i < inputs.length; i++) {
+    const x = inputs[i]!;
+    const number = typeof x === 'number';
+    parents.push(number ? null : x.tape);
+    infos.push(number ? { shape: [], dtype: 'float32', scalar: x } : { shape: x.shape, dtype: x.dtype, scalar: null });
+    kept.push(!number && savesInput(record.saves, i) ? saved(x) : null);
+  }
   const keepsOutput = record.saves === 'output' || record.saves === 'both';
   const node = new TapeNode(
     op,
