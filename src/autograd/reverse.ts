@@ -71,7 +71,7 @@ function order(
 function hooked(tape: TapeNode, gradient: Tensor): Tensor {
   let g = gradient;
   // A hook may remove itself.
-  for (const hook of [...(tape.hooks ?? [])]) {
+  for (const hook of tape.hooks ? [...tape.hooks] : []) {
     const next = hook(g) ?? g;
     if (!(next instanceof Tensor))
       throw new UnsupportedError(

@@ -66,6 +66,10 @@ export const isByte = (dtype: DType): boolean => dtype === 'int8' || dtype === '
 export const computed = (dtype: DType): DType => (dtype === 'float16' ? 'float32' : isByte(dtype) ? 'int32' : dtype);
 export const isDType = (value: unknown): value is DType => typeof value === 'string' && Object.hasOwn(RANK, value);
 
+const NUMBERED = Object.keys(RANK);
+/** A number of its own for every dtype. */
+export const dtypeNumber = (dtype: DType): number => NUMBERED.indexOf(dtype);
+
 /** The dtypes, as an error message lists them. */
 export const DTYPES = "'float32', 'float16', 'int32', 'uint32', 'int8', 'uint8' or 'bool'";
 

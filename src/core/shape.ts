@@ -11,13 +11,19 @@ export interface View {
   readonly offset: number;
 }
 
-export const sizeOf = (shape: Shape): number => {
+/** The number of elements, or of what the first dims count. */
+export function sizeOf(shape: Shape, dims: number = shape.length): number {
   let n = 1;
-  for (const d of shape) n *= d;
+  for (let i = 0; i < dims; i++) n *= shape[i]!;
   return n;
-};
+}
 
-export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i]);
+export function sameShape(a: Shape, b: Shape): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
 
 export const showShape = (shape: Shape): string => `[${shape.join(', ')}]`;
 
@@ -68,10 +74,9 @@ export function broadcastShapes(op: string, a: Shape, b: Shape): Shape {
 export function broadcastView(view: View, shape: Shape): View {
   if (sameShape(view.shape, shape)) return view;
   const pad = shape.length - view.shape.length;
-  const strides = shape.map((d, i) => {
-    if (i < pad) return 0;
-    return view.shape[i - pad] === 1 && d !== 1 ? 0 : view.strides[i - pad]!;
-  });
+  const strides = new Array<number>(shape.length);
+  for (let i = 0; i < shape.length; i++)
+    strides[i] = i < pad || (view.shape[i - pad] === 1 && shape[i] !== 1) ? 0 : view.strides[i - pad]!;
   return { shape, strides, offset: view.offset };
 }
 
@@ -92,7 +97,8 @@ export function normalizeDims(op: string, dims: number | readonly number[] | und
   if (dims === undefined || dims === null || (typeof dims !== 'number' && dims.length === 0))
     return Array.from({ length: rank }, (_, i) => i);
   const list = (typeof dims === 'number' ? [dims] : dims).map((d) => normalizeDim(op, d, rank));
-  if (new Set(list).size !== list.length) throw new ShapeError(`${op}: dims ${showShape(list)} name a dimension twice`);
+  if (list.length > 1 && new Set(list).size !== list.length)
+    throw new ShapeError(`${op}: dims ${showShape(list)} name a dimension twice`);
   return rank === 0 ? [] : list.sort((a, b) => a - b);
 }
 

@@ -1,11 +1,12 @@
 import type { Backend, Buffer, Launch, MemoryUse, Numbers, Readback, Upload } from '../backends/backend.ts';
-import { bytesOf, type DType } from '../core/dtype.ts';
+import { bytesOf, type DType, dtypeNumber } from '../core/dtype.ts';
 import { DTypeError, IndexError, NumericsError, TensorloomError } from '../core/errors.ts';
 import { Numerics, type Report } from './checks.ts';
 import type { External, Pending } from './fusion.ts';
 import { Node, type NodeSlot, type Operation } from './node.ts';
 import { checking, showOrigin, userSite } from './origin.ts';
 import { makePlan, type Plan, showPlan } from './plan.ts';
+import { Words } from './words.ts';
 
 const PLANS = 256;
 const LONGEST_QUEUE = 4096;
@@ -70,6 +71,17 @@ const appended = (error: unknown, op: string): Error =>
 
 const hostElements = (node: Node, offset: number, length: number): Numbers => node.host!.slice(offset, offset + length);
 
+/** What was recorded on a failed value fails with it; the rest of the flush goes on. */
+function sound(node: Node): boolean {
+  for (const { node: input } of node.operation!.inputs) {
+    if (!input.error) continue;
+    node.error = input.error;
+    node.mark = 0;
+    return false;
+  }
+  return true;
+}
+
 /** The queue of a device: records operations, and runs them in flushes. */
 export class Engine {
   /** Off: one kernel an operation and no buffer updated in place. */
@@ -79,8 +91,12 @@ export class Engine {
   private queuedBytes = 0;
   private assignments: Assignment[] = [];
   private collected: (() => void)[] = [];
-  private readonly plans = new Map<string, Plan>();
+  /** The latest plans, by the hashes of their keys. */
+  private readonly plans = new Map<number, { readonly key: Float64Array; readonly plan: Plan }>();
+  private readonly words = new Words();
   private readonly checks: { readonly op: string; readonly failure: Failure }[] = [];
+  /** Ids of the latest buffers that elements were uploaded to, by their bytes, to ask for again. */
+  private readonly uploaded = new Map<number, number>();
   private peakBytes = 0;
   /** What the device said of a flush after it was submitted, until somebody awaits. */
   private refused: Error | null = null;
@@ -106,6 +122,26 @@ export class Engine {
     this.checkDType(label, dtype);
     const node = new Node(this, dtype, host.length, label, null);
     node.host = host;
+    return node;
+  }
+
+  /**
+   * A node for elements of the caller's, who may change them afterwards: many go to a device that the host has to wait for at once, which
+   * spares a copy. Null where they do not, or the device refuses, which whoever needs them will hear of.
+   */
+  upload(dtype: DType, data: Numbers, label: string): Node | null {
+    if (data.length <= SEEN || this.backend.readSync || checking()) return null;
+    const node = new Node(this, dtype, data.length, label, null);
+    const bytes = bytesOf(dtype, node.size);
+    try {
+      node.buffer = this.backend.allocate(bytes, this.uploaded.get(bytes));
+      this.backend.submit({ uploads: [{ buffer: node.buffer, data }], launches: [] });
+    } catch {
+      this.free(node);
+      return null;
+    }
+    this.uploaded.set(bytes, node.buffer.id);
+    this.peakBytes = Math.max(this.peakBytes, this.backend.memory().bytes);
     return node;
   }
 
@@ -225,14 +261,7 @@ export class Engine {
       nodes.push(node);
       for (const { node: input } of node.operation!.inputs) if (input.pending) input.mark = 1;
     }
-    return nodes.reverse().filter((node) => {
-      // What was recorded on a failed value fails with it; the rest of the flush goes on.
-      const failed = node.operation!.inputs.find((input) => input.node.error);
-      if (!failed) return true;
-      node.error = failed.node.error;
-      node.mark = 0;
-      return false;
-    });
+    return nodes.reverse().filter(sound);
   }
 
   /** The nodes are computed, failed or forgotten: their inputs are used no more. */
@@ -256,11 +285,11 @@ export class Engine {
 
   private run(nodes: readonly Node[], externals: Node[], assignments: readonly Assignment[]): void {
     if (nodes.length === 0) return;
-    const key = this.key(nodes, externals);
+    this.key(nodes, externals);
     const undo: Undo = { nodes, donated: [], assignments, spent: externals.filter((n) => n.holders === 0 && n.owned) };
     const taken: Buffer[] = [];
     try {
-      const plan = this.planFor(key, nodes, externals);
+      const plan = this.planFor(nodes, externals);
       const take = (place: number, bytes: number): Buffer => {
         const buffer = this.backend.allocate(bytes, plan.had.get(place));
         plan.had.set(place, buffer.id);
@@ -268,21 +297,22 @@ export class Engine {
         return buffer;
       };
       const uploads: Upload[] = [];
-      externals.forEach((node, i) => {
-        if (node.buffer || !node.host) return;
+      for (let i = 0; i < externals.length; i++) {
+        const node = externals[i]!;
+        if (node.buffer || !node.host) continue;
         node.buffer = take(~i, bytesOf(node.dtype, node.size));
         uploads.push({ buffer: node.buffer, data: node.host, halves: node.dtype === 'float16' });
-      });
-      const slots = plan.slots.map((bytes, i) => take(i, bytes));
-      const at = (place: number): Buffer => (place < 0 ? externals[~place]!.buffer! : slots[place]!);
-      const launches = plan.steps.map(
-        (step): Launch => ({
-          program: step.program,
-          buffers: step.places.map(at),
-          scalars: step.scalars.map((s) => nodes[s.node]!.operation!.scalars[s.slot]!),
-          label: step.label,
-        }),
-      );
+      }
+      const slots: Buffer[] = [];
+      for (const bytes of plan.slots) slots.push(take(slots.length, bytes));
+      const launches: Launch[] = [];
+      for (const step of plan.steps) {
+        const buffers: Buffer[] = [];
+        for (const place of step.places) buffers.push(place < 0 ? externals[~place]!.buffer! : slots[place]!);
+        const scalars: number[] = [];
+        for (const { node, slot } of step.scalars) scalars.push(nodes[node]!.operation!.scalars[slot]!);
+        launches.push({ program: step.program, buffers, scalars, label: step.label });
+      }
       const later = this.backend.submit({ uploads, launches });
       this.counters.launches += launches.length;
       this.peakBytes = Math.max(this.peakBytes, this.backend.memory().bytes);
@@ -343,7 +373,8 @@ export class Engine {
 
   /** In-place updates whose new value failed did not happen. */
   private revert(assignments: readonly Assignment[]): void {
-    for (const { slot, before, after } of [...assignments].reverse()) {
+    for (let i = assignments.length - 1; i >= 0; i--) {
+      const { slot, before, after } = assignments[i]!;
       if (!after.error || slot.node !== after) continue;
       before.hold();
       slot.node = before;
@@ -360,38 +391,55 @@ export class Engine {
     }
   }
 
-  /** The structure of a flush as text. Marks the nodes and collects what they read from outside. */
-  private key(nodes: readonly Node[], externals: Node[]): string {
-    let key = this.fusion ? 'f' : 'u';
+  /** Writes the structure of a flush down. Marks the nodes and collects what they read from outside. */
+  private key(nodes: readonly Node[], externals: Node[]): void {
+    const { words } = this;
+    words.clear();
+    words.add(this.fusion ? 1 : 0);
     for (let i = 0; i < nodes.length; i++) {
       const node = nodes[i]!;
+      const { template, space, inner, k, inputs } = node.operation!;
       node.mark = i + 1;
-      const op = node.operation!;
-      key += `;${op.template.id}${node.holders > 0 ? '!' : ' '}${op.space.join()}/${op.inner}/${op.k}`;
-      for (const { node: input, access } of op.inputs) {
+      words.add(template.id);
+      words.add(node.holders > 0 ? 1 : 0);
+      words.addAll(space);
+      words.add(inner);
+      words.add(k);
+      words.add(inputs.length);
+      for (const { node: input, access } of inputs) {
         if (input.mark === 0) {
           externals.push(input);
           input.mark = -externals.length;
-          key += `<${input.dtype} ${input.size}${input.holders === 0 && input.owned ? '~' : ''}>`;
+          words.add(dtypeNumber(input.dtype));
+          words.add(input.size);
+          words.add(input.holders === 0 && input.owned ? 1 : 0);
         }
-        key += ` ${input.mark}${access.mode === 'direct' ? ':' : `@${access.shape.join()}?${access.check}:`}${access.strides.join()}+${access.offset}`;
+        words.add(input.mark);
+        words.addAll(access.strides);
+        words.add(access.offset);
+        if (access.mode === 'direct') words.add(-2);
+        else {
+          words.add(access.check ?? -1);
+          words.addAll(access.shape);
+        }
       }
     }
-    return key;
   }
 
-  private planFor(key: string, nodes: readonly Node[], externals: readonly Node[]): Plan {
-    const known = this.plans.get(key);
-    if (known) {
+  /** The plan of the structure that was written down. */
+  private planFor(nodes: readonly Node[], externals: readonly Node[]): Plan {
+    const hash = this.words.hash();
+    const known = this.plans.get(hash);
+    if (known) this.plans.delete(hash);
+    if (known && this.words.equal(known.key)) {
       this.counters.planHits++;
-      this.plans.delete(key);
-      this.plans.set(key, known);
-      return known;
+      this.plans.set(hash, known);
+      return known.plan;
     }
     this.counters.plans++;
     const plan = this.makePlan(nodes, externals);
     if (this.plans.size >= PLANS) this.plans.delete(this.plans.keys().next().value!);
-    this.plans.set(key, plan);
+    this.plans.set(hash, { key: this.words.copy(), plan });
     return plan;
   }
 

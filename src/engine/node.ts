@@ -1,7 +1,7 @@
 import type { Buffer, Numbers } from '../backends/backend.ts';
 import type { DType } from '../core/dtype.ts';
 import type { Shape } from '../core/shape.ts';
-import { type Expr, exprKey, walk } from '../ir/expr.ts';
+import { type Expr, exprKey, load, uniform, walk } from '../ir/expr.ts';
 import type { Access, BoundaryKernel, CustomSource, DenseAlgorithm, ScatterOp } from '../ir/kernel.ts';
 import type { Engine } from './engine.ts';
 import { type Origin, originOf } from './origin.ts';
@@ -63,7 +63,7 @@ const PRICE: Partial<Record<Expr['op'], number>> = {
 };
 const CHEAP = new Set('neg abs add sub mul max min eq ne lt le and or xor shl shr not select bitcast'.split(' '));
 
-const templates = new Map<string, Template>();
+const shared = new Map<string, Template>();
 
 /** The shared template for a structure; equal structures give the same object. */
 export function template(
@@ -75,7 +75,7 @@ export function template(
   const parts: TemplateParts = { ...PLAIN, ...given };
   const { reduce, combine, reverse, algorithm, source, rows, columns, check } = parts;
   const key = `${kind} ${reduce} ${reverse} ${algorithm} ${source?.id} ${rows} ${columns} ${check} ${scalars.join(',')} ${exprKey([expr, ...combine])}`;
-  const known = templates.get(key);
+  const known = shared.get(key);
   if (known) return known;
   let placed = false;
   let usesPosition = false;
@@ -85,10 +85,37 @@ export function template(
     if (e.op === 'position') usesPosition = true;
     cost += PRICE[e.op] ?? (CHEAP.has(e.op) ? 1 : 8);
   });
-  const made: Template = { ...parts, id: templates.size, kind, expr, scalars, placed, usesPosition, cost };
-  templates.set(key, made);
+  const made: Template = { ...parts, id: shared.size, kind, expr, scalars, placed, usesPosition, cost };
+  shared.set(key, made);
   return made;
 }
+
+/** Templates that depend on a few things only: made once for each, however often they are asked for. */
+/* @__NO_SIDE_EFFECTS__ */
+export function templates<By extends readonly (string | number | boolean)[]>(
+  make: (...by: By) => Template,
+): (...by: By) => Template {
+  const made = new Map<string, Template>();
+  return (...by) => {
+    const key = by.join();
+    let known = made.get(key);
+    if (!known) {
+      known = make(...by);
+      made.set(key, known);
+    }
+    return known;
+  };
+}
+
+/** @internal The value of the only input. */
+export const copying: (dtype: DType) => Template = /* @__PURE__ */ templates((dtype: DType) =>
+  template('map', load(0, dtype)),
+);
+
+/** @internal The only scalar, everywhere. */
+export const filling: (dtype: DType) => Template = /* @__PURE__ */ templates((dtype: DType) =>
+  template('map', uniform(0, dtype), [dtype]),
+);
 
 /** What an operation reads: a node through an access over its own space. */
 export interface NodeInput {

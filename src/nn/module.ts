@@ -145,7 +145,7 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
       const buffer = this.#buffers.has(name);
       if (!buffer && !this.#parameters.has(value) && !isParameter(value)) continue;
       if (!buffer) this.#parameters.add(value);
-      if (value.frame && !value.disposed) keep(value);
+      if (value.owner && !value.disposed) keep(value);
       found.push({ name, value, buffer, persistent: this.#buffers.get(name) ?? true });
     }
     return found;

@@ -1,7 +1,7 @@
 import { canHold, type DType, integerRange, isFloating } from '../core/dtype.ts';
 import { DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { broadcastShapes, isContiguous, sameShape, showShape } from '../core/shape.ts';
-import { type Node, template } from '../engine/node.ts';
+import { copying, filling, type Node, template } from '../engine/node.ts';
 import {
   and,
   select as choose,
@@ -37,11 +37,24 @@ import { expand, slice } from './structure.ts';
 /** Does the tensor show its whole storage, in order? */
 const whole = (x: Tensor): boolean => x.view.offset === 0 && x.size === x.node.size && isContiguous(x.view);
 
-/** A node that holds the value in the tensor's layout: the value's own where it is so already. */
+/** Does the value's own node hold it in the tensor's layout? */
+const becomes = (x: Tensor, value: Tensor): boolean =>
+  whole(x) && whole(value) && sameShape(value.shape, x.shape) && value.node !== x.node;
+
+/** Points the tensor's storage to another node. */
+function point(x: Tensor, after: Node): void {
+  const before = x.node;
+  after.hold();
+  x.cell.node = after;
+  x.device.engine.assigned(x.cell, before, after);
+  before.release();
+}
+
+/** A node that holds the value in the layout of a tensor that shows its whole storage. */
 function wholeValue(x: Tensor, value: Tensor): Node {
-  if (whole(value) && sameShape(value.shape, x.shape) && value.node !== x.node) return value.node;
+  if (becomes(x, value)) return value.node;
   return recordNode(x.device, 'assign', x.dtype, {
-    template: template('map', load(0, x.dtype)),
+    template: copying(x.dtype),
     space: x.shape,
     inputs: [reading(value, x.shape)],
   });
@@ -124,11 +137,15 @@ export function assign_(x: Tensor, value: Operand): Tensor {
         `assign_: a ${value.dtype} value does not fit into ${x.dtype} without loss; convert it with .to('${x.dtype}')`,
       );
   }
+  if (!watched && typeof value !== 'number' && value.dtype === x.dtype && x.size > 0 && becomes(x, value)) {
+    point(x, value.node);
+    return x;
+  }
   compose('assign', () => {
     const filled =
       typeof value === 'number'
         ? produce(x.device, 'assign', x.dtype, x.shape, {
-            template: template('map', uniform(0, x.dtype), [x.dtype]),
+            template: filling(x.dtype),
             space: x.shape,
             inputs: [],
             scalars: [x.dtype === 'bool' ? Number(value !== 0) : value],
@@ -136,14 +153,7 @@ export function assign_(x: Tensor, value: Operand): Tensor {
         : cast(value, x.dtype);
     const tape = watched ? (sameShape(filled.shape, x.shape) ? filled : expand(filled, x.shape)).tape : null;
     // An empty view changes nothing, whatever its strides.
-    if (x.size > 0) {
-      const before = x.node;
-      const after = whole(x) ? wholeValue(x, filled) : through(x, expand(filled, x.shape));
-      after.hold();
-      x.cell.node = after;
-      x.device.engine.assigned(x.cell, before, after);
-      before.release();
-    }
+    if (x.size > 0) point(x, whole(x) ? wholeValue(x, filled) : through(x, expand(filled, x.shape)));
     if (watched) x.moveTo(tape);
   });
   return x;

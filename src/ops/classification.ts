@@ -1,7 +1,7 @@
-import { isFloating } from '../core/dtype.ts';
+import { type DType, isFloating } from '../core/dtype.ts';
 import { DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { type Shape, sameShape, showShape } from '../core/shape.ts';
-import { template } from '../engine/node.ts';
+import { template, templates } from '../engine/node.ts';
 import * as s from '../ir/expr.ts';
 import type { GradientRule } from '../tensor/tape.ts';
 import { gradEnabled, withGrad } from '../tensor/tape.ts';
@@ -203,6 +203,24 @@ function reduceLabels(
 /** Where the logarithm of a sum is infinite, no element has a direction to move in. */
 const finite = (x: Expr): Expr => s.select(isfinite.record.lower(x), x, 0);
 
+/** The label of a row, and whether it differs from the scalar of a slot: whether it counts. */
+const labelOf = (dtype: DType): Expr => s.cast(s.wide(s.load(1, dtype)), 'int32');
+const counting = (label: Expr, slot: number): Expr => s.ne(label, s.uniform(slot, 'int32'));
+
+const lossTemplate = /* @__PURE__ */ templates((labels: DType, rank: number) => {
+  const label = labelOf(labels);
+  const counts = counting(label, 1);
+  const safe = s.select(counts, label, s.constant(0, 'int32'));
+  const own = s.loadAt(0, 'float32', coordinates(rank, rank - 1, safe));
+  return template('map', s.select(counts, s.sub(s.load(2, 'float32'), own), 0), ['int32', 'int32']);
+});
+const slopeTemplate = /* @__PURE__ */ templates((labels: DType, rank: number) => {
+  const label = labelOf(labels);
+  const share = s.exp(s.sub(s.load(0, 'float32'), finite(s.load(2, 'float32'))));
+  const slope = s.sub(share, s.cast(s.eq(label, s.index(rank - 1)), 'float32'));
+  return template('map', s.select(counting(label, 0), s.mul(s.load(3, 'float32'), slope), 0), ['int32']);
+});
+
 /**
  * For each row, the logarithm of the sum of its exponentials minus the score of its label; 0 where the label does not count. Written out,
  * and so is its gradient, for this is what most training steps end with.
@@ -210,12 +228,8 @@ const finite = (x: Expr): Expr => s.select(isfinite.record.lower(x), x, 0);
 function rowLosses(x: Tensor, target: Tensor, total: Tensor, ignoreIndex: number): Tensor {
   const device = deviceOf('crossEntropy', [x, target, total]);
   const rows = target.shape;
-  const label = s.cast(s.wide(s.load(1, target.dtype)), 'int32');
-  const counts = (slot: number): Expr => s.ne(label, s.uniform(slot, 'int32'));
-  const safe = s.select(counts(1), label, s.constant(0, 'int32'));
-  const own = s.loadAt(0, 'float32', coordinates(x.ndim, x.ndim - 1, safe));
   const out = produce(device, 'crossEntropy', 'float32', rows, {
-    template: template('map', s.select(counts(1), s.sub(s.load(2, 'float32'), own), 0), ['int32', 'int32']),
+    template: lossTemplate(target.dtype, x.ndim),
     space: rows,
     inputs: [readingAt(x, 0), reading(target, rows), reading(total, rows)],
     scalars: [device.engine.checkCode(currentOp('crossEntropy')), ignoreIndex],
@@ -229,10 +243,8 @@ function rowLosses(x: Tensor, target: Tensor, total: Tensor, ignoreIndex: number
       return [mul(column(where(counted, g, 0)), sub(softmax(scores, -1), cast(hit, 'float32'))), null, null];
     }
     const space = scores.shape;
-    const share = s.exp(s.sub(s.load(0, 'float32'), finite(s.load(2, 'float32'))));
-    const slope = s.sub(share, s.cast(s.eq(label, s.index(space.length - 1)), 'float32'));
     const slopes = produce(device, 'crossEntropy', 'float32', space, {
-      template: template('map', s.select(counts(0), s.mul(s.load(3, 'float32'), slope), 0), ['int32']),
+      template: slopeTemplate(target.dtype, space.length),
       space,
       inputs: [reading(scores, space), ...[labels, sums, g].map((t) => reading(column(t), space))],
       scalars: [ignoreIndex],

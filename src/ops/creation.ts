@@ -3,7 +3,7 @@ import { ARRAYS, canHold, DTYPES, type DType, integerRange, isDType, isFloating,
 import { DTypeError, FormatError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { halfRound, halfValue } from '../core/float16.ts';
 import { checkShape, type Shape, showShape, sizeOf } from '../core/shape.ts';
-import { template } from '../engine/node.ts';
+import { filling, template } from '../engine/node.ts';
 import { add, cast as castExpr, type Expr, eq, index, mul, position, uniform } from '../ir/expr.ts';
 import { Device, defaultDevice } from '../tensor/device.ts';
 import { fromNode, type Tensor } from '../tensor/tensor.ts';
@@ -107,7 +107,7 @@ function flattenData(data: NestedNumbers): { shape: number[]; flat: number[]; bo
 function encode(op: string, values: ArrayLike<number>, dtype: DType, float64: boolean): Numbers {
   if (isFloating(dtype) && float64) return Float64Array.from(values);
   if (dtype === 'float16') return Float32Array.from(values, halfRound);
-  if (dtype === 'float32') return Float32Array.from(values);
+  if (dtype === 'float32') return new Float32Array(values);
   if (dtype === 'bool') return Uint32Array.from(values, (v) => (v !== 0 ? 1 : 0));
   const Type = ARRAYS[dtype];
   for (let i = 0; i < values.length && !(values instanceof Type); i++) {
@@ -119,6 +119,10 @@ function encode(op: string, values: ArrayLike<number>, dtype: DType, float64: bo
   }
   return Type.from(values);
 }
+
+/** Whether a device takes the data as it is. */
+const isEncoded = (data: TensorData, dtype: DType): data is Numbers & TensorData =>
+  dtype !== 'float16' && dtype !== 'bool' && data?.constructor === ARRAYS[dtype];
 
 const TYPED: readonly [new (n: number) => ArrayLike<number>, DType][] = [
   [Float32Array, 'float32'],
@@ -167,8 +171,12 @@ export function tensor(data: TensorData, options: TensorOptions & { readonly sha
     throw new ShapeError(
       `tensor: ${flat.length} elements do not fill the shape ${showShape(to)}, which holds ${sizeOf(to)}`,
     );
-  const host = encode('tensor', flat, dtype, device.backend.precision === 'float64');
-  return finish(fromNode(device, device.engine.source(dtype, host), to), options);
+  const { engine } = device;
+  const float64 = device.backend.precision === 'float64';
+  const node =
+    (isEncoded(data, dtype) && engine.upload(dtype, data, 'tensor')) ||
+    engine.source(dtype, encode('tensor', flat, dtype, float64));
+  return finish(fromNode(device, node, to), options);
 }
 
 /** A tensor filled by an expression of its coordinates. */
@@ -200,7 +208,9 @@ function constant(op: string, shape: Shape, value: number | boolean, options: Te
     throw new DTypeError(`${op}: the value is ${describe(value)}, but it must be a number or a boolean`);
   const dtype = options.dtype ?? (typeof value === 'boolean' ? 'bool' : 'float32');
   const [encoded] = encode(op, [Number(value)], dtype, true);
-  return finish(filled(op, shape, dtype, device, uniform(0, dtype), [[encoded!, dtype]]), options);
+  checkShape(op, shape);
+  const operation = { template: filling(dtype), space: shape, inputs: [], scalars: [encoded!] };
+  return finish(produce(device, op, dtype, shape, operation), options);
 }
 
 /**

@@ -1,7 +1,7 @@
-import { computed } from '../core/dtype.ts';
+import { computed, type DType } from '../core/dtype.ts';
 import { DTypeError, IndexError, ShapeError } from '../core/errors.ts';
 import { normalizeDim, type Shape, showShape, sizeOf } from '../core/shape.ts';
-import { type NodeInput, template } from '../engine/node.ts';
+import { type NodeInput, template, templates } from '../engine/node.ts';
 import { add, cast as castTo, select as choose, type Expr, eq, index, load, loadAt, result } from '../ir/expr.ts';
 import type { ScatterOp } from '../ir/kernel.ts';
 import { withGrad } from '../tensor/tape.ts';
@@ -36,6 +36,10 @@ export function integers(op: string, t: Tensor): void {
     throw new DTypeError(`${op}: indices must be int32, got ${t.dtype}; convert them with .to('int32')`);
 }
 
+const gathering = /* @__PURE__ */ templates((dtype: DType, indices: DType, rank: number, dim: number) =>
+  template('map', loadAt(0, dtype, coordinates(rank, dim, castTo(load(1, indices), 'int32'))), ['int32']),
+);
+
 /**
  * Elements picked along a dim by an index tensor of the output's shape (`torch.gather`). Indices must be in range; those that
  * are not give an IndexError at the next await.
@@ -49,9 +53,8 @@ export function gather(x: Tensor, dim: number, indices: Tensor): Tensor {
       `gather: indices ${showShape(indices.shape)} must have the ${x.ndim} dims of the input ${showShape(x.shape)}, none larger but dim ${d}`,
     );
   if (x.ndim === 0) return compose('gather', () => reshape(gather(reshape(x, [1]), 0, reshape(indices, [1])), []));
-  const at = castTo(load(1, indices.dtype), 'int32');
   const operation = {
-    template: template('map', loadAt(0, x.dtype, coordinates(x.ndim, d, at)), ['int32']),
+    template: gathering(x.dtype, indices.dtype, x.ndim, d),
     space: indices.shape,
     inputs: [readingAt(x, 0), reading(indices, indices.shape)],
     scalars: [device.engine.checkCode(currentOp('gather'))],

@@ -1,6 +1,5 @@
 import { DTypeError, ShapeError } from '../core/errors.ts';
 import { broadcastShapes, normalizeDims, showShape } from '../core/shape.ts';
-import { cast as convert } from '../ir/expr.ts';
 import { keep } from '../tensor/scope.ts';
 import { gradEnabled, withGrad } from '../tensor/tape.ts';
 import { Cell, Tensor } from '../tensor/tensor.ts';
@@ -26,10 +25,7 @@ function truth(op: 'any' | 'all', x: Tensor, options: ReduceOptions): Tensor {
   const dims = normalizeDims(op, options.dim, x.ndim);
   return compose(op, () => {
     // Of nothing, the extremum is below or above everything.
-    const found = gt(
-      reduceDims(op, op === 'any' ? 'max' : 'min', x, dims, (e) => convert(convert(e, 'bool'), 'int32')),
-      0,
-    );
+    const found = gt(reduceDims(op, op === 'any' ? 'max' : 'min', x, dims, true), 0);
     return options.keepDim ? withDims(found, x.shape, dims) : found;
   });
 }

@@ -12,7 +12,7 @@ import {
   sizeOf,
   type View,
 } from '../core/shape.ts';
-import { type Node, type NodeInput, type Template, template } from '../engine/node.ts';
+import { type Node, type NodeInput, type Template, template, templates } from '../engine/node.ts';
 import { checking } from '../engine/origin.ts';
 import { cast, type Expr, load, uniform, wide } from '../ir/expr.ts';
 import type { Access, ReduceOp } from '../ir/kernel.ts';
@@ -98,15 +98,17 @@ const saved = (t: Tensor): Saved => ({ node: t.node, view: t.view, tape: t.tape 
 /** Puts an op on the tape, if something it read needs a gradient. `output` must be a new handle that nobody has seen. */
 export function taped(op: string, record: Gradient, inputs: readonly Operand[], output: Tensor): Tensor {
   if (!gradEnabled() || !record.gradient || !isFloating(output.dtype)) return output;
-  const parents = inputs.map((x) => (typeof x === 'number' ? null : x.tape));
-  if (parents.every((p) => p === null)) return output;
-  const infos = inputs.map(
-    (x): InputInfo =>
-      typeof x === 'number'
-        ? { shape: [], dtype: 'float32', scalar: x }
-        : { shape: x.shape, dtype: x.dtype, scalar: null },
-  );
-  const kept = inputs.map((x, i) => (typeof x !== 'number' && savesInput(record.saves, i) ? saved(x) : null));
+  if (!inputs.some((x) => typeof x !== 'number' && x.tape !== null)) return output;
+  const parents: (TapeNode | null)[] = [];
+  const infos: InputInfo[] = [];
+  const kept: (Saved | null)[] = [];
+  for (let i = 0; i < inputs.length; i++) {
+    const x = inputs[i]!;
+    const number = typeof x === 'number';
+    parents.push(number ? null : x.tape);
+    infos.push(number ? { shape: [], dtype: 'float32', scalar: x } : { shape: x.shape, dtype: x.dtype, scalar: null });
+    kept.push(!number && savesInput(record.saves, i) ? saved(x) : null);
+  }
   const keepsOutput = record.saves === 'output' || record.saves === 'both';
   const node = new TapeNode(
     op,
@@ -139,17 +141,19 @@ export interface RecordedOperation {
   readonly size?: number;
 }
 
+const converting = /* @__PURE__ */ templates((from: DType, to: DType) => template('map', cast(load(0, from), to)));
+
 /** As `produce`, without a tensor. What is computed in a wider dtype than that of the result is converted to it. */
 export function recordNode(device: Device, op: string, dtype: DType, o: RecordedOperation): Node {
   const inner = o.inner ?? 0;
-  const shape = o.size === undefined ? o.space.slice(0, o.space.length - inner) : [o.size];
   const raw = computed(dtype);
   if (raw !== dtype && o.template.expr.dtype === raw) {
+    const shape = o.size === undefined ? o.space.slice(0, o.space.length - inner) : [o.size];
     device.engine.checkDType(label(op), dtype);
     const access: Access = { mode: 'direct', strides: contiguousStrides(shape), offset: 0 };
     const inputs = [{ node: recordNode(device, op, raw, o), access }];
     return recordNode(device, op, dtype, {
-      template: template('map', cast(load(0, raw), dtype)),
+      template: converting(raw, dtype),
       space: shape,
       inputs,
     });
@@ -158,7 +162,7 @@ export function recordNode(device: Device, op: string, dtype: DType, o: Recorded
     template: o.template,
     space: o.space,
     inner,
-    size: sizeOf(shape),
+    size: o.size ?? sizeOf(o.space, o.space.length - inner),
     k: o.k ?? 0,
     inputs: o.inputs,
     scalars: o.scalars ?? [],
@@ -280,26 +284,40 @@ export type Unary = ((x: Tensor) => Tensor) & Recorded;
 /** An elementwise op of two operands that broadcast; at least one of them a tensor. */
 export type Binary = ((a: Operand, b: Operand) => Tensor) & Recorded;
 
+/** What the dtypes of operands make of an elementwise op. */
+interface Structure {
+  readonly type: DType;
+  /** Null for a number. */
+  readonly operands: readonly (DType | null)[];
+  readonly template: Template;
+  readonly dtype: DType;
+}
+
+function fits({ operands: dtypes }: Structure, operands: readonly Operand[]): boolean {
+  for (let i = 0; i < operands.length; i++) {
+    const x = operands[i]!;
+    if (dtypes[i] !== (typeof x === 'number' ? null : x.dtype)) return false;
+  }
+  return dtypes.length === operands.length;
+}
+
 /** Makes an elementwise op from its record; its type is that of the constant it is assigned to. */
 /* @__NO_SIDE_EFFECTS__ */
 export function elementwise<F extends Recorded>(op: string, record: Elementwise): F {
-  const templates = new Map<string, { template: Template; dtype: DType }>();
-  const structure = (type: DType, operands: readonly Operand[]): { template: Template; dtype: DType } => {
-    let key: string = type;
-    for (const x of operands) key += typeof x === 'number' ? ' #' : ` ${x.dtype}`;
-    let known = templates.get(key);
-    if (!known) {
-      const compute = computed(type);
-      let loads = 0;
-      const scalars: DType[] = [];
-      const exprs = operands.map((x) =>
-        typeof x === 'number' ? uniform(scalars.push(compute) - 1, compute) : cast(load(loads++, x.dtype), compute),
-      );
-      const value = record.lower(...exprs);
-      const expr = value.dtype === compute ? cast(value, type) : value;
-      known = { template: template('map', expr, scalars), dtype: expr.dtype };
-      templates.set(key, known);
-    }
+  const made: Structure[] = [];
+  const structure = (type: DType, operands: readonly Operand[]): Structure => {
+    for (const known of made) if (known.type === type && fits(known, operands)) return known;
+    const compute = computed(type);
+    let loads = 0;
+    const scalars: DType[] = [];
+    const exprs = operands.map((x) =>
+      typeof x === 'number' ? uniform(scalars.push(compute) - 1, compute) : cast(load(loads++, x.dtype), compute),
+    );
+    const value = record.lower(...exprs);
+    const expr = value.dtype === compute ? cast(value, type) : value;
+    const operandTypes = operands.map((x) => (typeof x === 'number' ? null : x.dtype));
+    const known = { type, operands: operandTypes, template: template('map', expr, scalars), dtype: expr.dtype };
+    made.push(known);
     return known;
   };
   const gradient: Gradient = { gradient: record.gradient, saves: record.saves ?? 'nothing' };
@@ -310,19 +328,20 @@ export function elementwise<F extends Recorded>(op: string, record: Elementwise)
     const type = record.type(op, operands);
     const wider = type === 'float16' && record.precise && autocasting();
     const { template: t, dtype } = structure(wider ? 'float32' : type, operands);
-    let shape: Shape = [];
-    for (const x of operands) if (typeof x !== 'number') shape = broadcastShapes(op, shape, x.shape);
+    let shape: Shape | null = null;
+    for (const x of operands)
+      if (typeof x !== 'number') shape = shape === null ? x.shape : broadcastShapes(op, shape, x.shape);
     const inputs: NodeInput[] = [];
     const scalars: number[] = [];
     for (const x of operands) {
       if (typeof x === 'number') scalars.push(x);
-      else inputs.push(reading(x, shape));
+      else inputs.push(reading(x, shape!));
     }
     return taped(
       op,
       gradient,
       operands,
-      produce(device, op, dtype, shape, { template: t, space: shape, inputs, scalars }),
+      produce(device, op, dtype, shape!, { template: t, space: shape!, inputs, scalars }),
     );
   };
   return Object.assign(call, { op, record }) as unknown as F;

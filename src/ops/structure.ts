@@ -13,8 +13,22 @@ import {
   showShape,
   sizeOf,
 } from '../core/shape.ts';
-import { template } from '../engine/node.ts';
-import { select as choose, div, type Expr, eq, index, load, loadAt, mul, sub, uniform, wide } from '../ir/expr.ts';
+import { copying, template, templates } from '../engine/node.ts';
+import {
+  select as choose,
+  cast as convert,
+  div,
+  type Expr,
+  eq,
+  index,
+  load,
+  loadAt,
+  mul,
+  sub,
+  uniform,
+  wide,
+} from '../ir/expr.ts';
+import type { ReduceOp } from '../ir/kernel.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { autocasting } from './autocast.ts';
 import { cast } from './elementwise.ts';
@@ -27,7 +41,7 @@ import {
   produce,
   reading,
   readingAt,
-  reduceNode,
+  readingBy,
   resolveShape,
   taped,
   viewed,
@@ -42,7 +56,7 @@ import { type Drawn, type Samples, sample } from './samples.ts';
 /** The same elements in storage of their own, in row-major order (`torch.Tensor.contiguous`, but always a copy). */
 export function contiguous(x: Tensor): Tensor {
   const device = deviceOf('contiguous', [x]);
-  const operation = { template: template('map', load(0, x.dtype)), space: x.shape, inputs: [reading(x, x.shape)] };
+  const operation = { template: copying(x.dtype), space: x.shape, inputs: [reading(x, x.shape)] };
   return taped(
     'contiguous',
     { gradient: (g) => [g], saves: 'nothing' },
@@ -94,14 +108,18 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
 
 /** Two dims swapped (`torch.transpose`). A view. */
 export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
-  checkTensor('transpose', x);
+  deviceOf('transpose', [x]);
   const a = normalizeDim('transpose', dim0, x.ndim);
   const b = normalizeDim('transpose', dim1, x.ndim);
   if (x.ndim === 0) return reshape(x, []);
-  const order = x.shape.map((_, d) => d);
-  order[a] = b;
-  order[b] = a;
-  return permute(x, order);
+  const swapped = (list: readonly number[]): number[] => {
+    const out = [...list];
+    out[a] = list[b]!;
+    out[b] = list[a]!;
+    return out;
+  };
+  const view = { shape: swapped(x.shape), strides: swapped(x.view.strides), offset: x.view.offset };
+  return viewed('transpose', x, view, (g) => [transpose(g, a, b)]);
 }
 
 /** A matrix transposed; 1-d tensors are returned as they are (`torch.t`). */
@@ -395,22 +413,24 @@ function rows(x: Tensor, dims: readonly number[]): { space: Shape; strides: numb
 export const keptShape = (shape: Shape, dims: readonly number[]): Shape =>
   shape.map((n, d) => (dims.includes(d) ? 1 : n));
 
-/** @internal A reduction of the elements over some dims, without a gradient; the reduced dims are dropped. */
-export function reduceDims(
-  op: string,
-  kind: 'sum' | 'prod' | 'max' | 'min',
-  x: Tensor,
-  dims: readonly number[],
-  lower: (x: Expr) => Expr = (e) => e,
-): Tensor {
+/** What a reduction combines, or alone becomes of the elements: they themselves, or whether they are not 0, as int32. */
+const reduction = /* @__PURE__ */ templates((kind: ReduceOp | 'none', dtype: DType, truth: boolean) => {
+  const x = wide(load(0, dtype));
+  const expr = truth ? convert(convert(x, 'bool'), 'int32') : x;
+  return kind === 'none' ? template('map', expr) : template('reduce', expr, [], { reduce: kind });
+});
+
+/** @internal A reduction of the elements, or of their truth, over some dims, without a gradient; the reduced dims are dropped. */
+export function reduceDims(op: string, kind: ReduceOp, x: Tensor, dims: readonly number[], truth = false): Tensor {
   const device = deviceOf(op, [x]);
-  const { space, strides } = rows(x, dims);
-  const input = { node: x.node, access: { mode: 'direct' as const, strides, offset: x.view.offset } };
-  const expr = lower(wide(load(0, x.dtype)));
-  const dtype = expr.dtype === computed(x.dtype) ? x.dtype : expr.dtype;
-  if (dims.length === 0)
-    return produce(device, op, dtype, x.shape, { template: template('map', expr), space, inputs: [input] });
-  return reduceNode(device, op, kind, expr, space, dims.length, [input], dtype);
+  const { space, strides, kept } = rows(x, dims);
+  const dtype = truth && computed(x.dtype) !== 'int32' ? 'int32' : x.dtype;
+  return produce(device, op, dtype, kept, {
+    template: reduction(dims.length === 0 ? 'none' : kind, x.dtype, truth),
+    space,
+    inner: dims.length,
+    inputs: [readingBy(x, strides)],
+  });
 }
 
 /** Options of reductions over dims. */

@@ -4,7 +4,7 @@ import { full } from '../ops/creation.ts';
 import { mul } from '../ops/elementwise.ts';
 import { reshape } from '../ops/structure.ts';
 import { keep } from '../tensor/scope.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import type { Scalar } from './scalars.ts';
 
 /** Numbers of a parameter's state, `step` among them: all on the host, or all on the device. */
@@ -20,7 +20,10 @@ interface Clock {
 export const hasValue = ({ node }: Tensor): boolean =>
   node.error === null && (node.pending || node.buffer !== null || node.host !== null);
 
-const isOnHost = (numbers: Numbers): boolean => !Object.values(numbers).some((x) => x instanceof Tensor);
+function isOnHost(numbers: Numbers): boolean {
+  for (const name in numbers) if (typeof numbers[name] !== 'number') return false;
+  return true;
+}
 
 /** Scalars on the device of a tensor, with the values of numbers. */
 const onDevice = ({ device }: Tensor, numbers: Numbers): Record<string, Tensor> =>
@@ -80,9 +83,12 @@ export class Counts {
   }
 
   /** Takes over the numbers after an update, from what `before` gave. */
-  after(updated: readonly (Counted & { readonly before: Numbers; readonly numbers: Numbers })[]): void {
+  after(
+    updated: readonly (Counted & { readonly before: Numbers; readonly after: { readonly numbers: Numbers } })[],
+  ): void {
     const clocks = new Map<Numbers, Clock>();
-    for (const { p, first, before, numbers } of updated) {
+    for (const { p, first, before, after } of updated) {
+      const { numbers } = after;
       if (!first) continue;
       if (isOnHost(before)) {
         this.host.set(first.node, numbers);
@@ -121,11 +127,11 @@ export class Counts {
     const place = (x: Tensor): number => places.get(x) ?? places.set(x, places.size).size - 1;
     this.after(
       given.map((x) => {
-        if (isOnHost(x.numbers)) return { ...x, before: x.numbers };
+        if (isOnHost(x.numbers)) return { ...x, before: x.numbers, after: x };
         const key = JSON.stringify(Object.values(x.numbers).map((n) => (typeof n === 'number' ? [n] : place(n))));
         const copy = copies.get(key) ?? onDevice(x.p, x.numbers);
         copies.set(key, copy);
-        return { ...x, before: copy, numbers: {} };
+        return { ...x, before: copy, after: { numbers: {} } };
       }),
     );
   }

@@ -401,27 +401,42 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
   private apply(op: string, gradient: (p: Tensor) => Tensor | null, skip: Tensor | null = null): void {
     internal(op, () =>
       noGrad(() => {
-        const given = this.paramGroups.flatMap((group) => {
+        const caller = `${this.name}.${op}`;
+        const given: Given<O, Slot>[] = [];
+        for (const group of this.paramGroups) {
           this.checkAll(group);
-          return group.params.flatMap((p): Given<O, Slot>[] => {
-            p.alive(`${this.name}.${op}`);
+          const names = this.slots(group);
+          for (const p of group.params) {
+            p.alive(caller);
             const g = gradient(p);
             g?.alive(`${this.name}.step`);
-            return g ? [{ p, g, options: group, ...this.stateOf(p, group) }] : [];
-          });
-        });
+            if (g) given.push({ p, g, options: group, ...this.stateOf(p, group, names) });
+          }
+        }
         const before = this.counts.before(given, skip !== null);
         const counts = new Map<Numbers, Scalar>();
         const changes = given.map((x) => {
           const numbers = before.get(x.p) as Numbers;
-          const t = counts.get(numbers) ?? compose(this.name, () => plus(numbers.step ?? 0, 1));
+          const { step = 0 } = numbers;
+          const t =
+            typeof step === 'number' ? step + 1 : (counts.get(numbers) ?? compose(this.name, () => plus(step, 1)));
           counts.set(numbers, t);
-          return { ...x, before: numbers, ...compose(this.name, () => this.change(x, t, numbers, skip)) };
+          const { p, first, slots, fresh } = x;
+          return {
+            p,
+            first,
+            slots,
+            fresh,
+            before: numbers,
+            after: compose(this.name, () => this.change(x, t, numbers, skip)),
+          };
         });
-        for (const { p, slots, fresh, value, state } of changes) {
-          assign_(p, value);
-          for (const [slot, next] of Object.entries<Tensor | undefined>(state))
-            if (next) assign_(slots[slot as Slot], next);
+        for (const { p, slots, fresh, after } of changes) {
+          assign_(p, after.value);
+          for (const slot of Object.keys(after.state) as Slot[]) {
+            const next = after.state[slot];
+            if (next) assign_(slots[slot], next);
+          }
           if (!fresh) continue;
           for (const s of Object.values<Tensor>(slots)) keep(s);
           end(this.states.get(p));
@@ -436,8 +451,8 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
   private stateOf(
     p: Tensor,
     options: Settings<O>,
+    names: readonly Slot[],
   ): { slots: Record<Slot, Tensor>; first: Tensor | undefined; fresh: boolean } {
-    const names = this.slots(options);
     const known = this.states.get(p);
     if (known && names.every((slot) => known[slot] && hasValue(known[slot])))
       return { slots: known, first: firstOf(known), fresh: false };
@@ -491,7 +506,10 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
   }
 }
 
-const firstOf = (slots: Readonly<Record<string, Tensor>>): Tensor | undefined => Object.values(slots)[0];
+function firstOf(slots: Readonly<Record<string, Tensor>>): Tensor | undefined {
+  for (const name in slots) return slots[name];
+  return undefined;
+}
 
 function end(state: Readonly<Record<string, Tensor>> | undefined): void {
   for (const s of Object.values(state ?? {})) s.dispose();

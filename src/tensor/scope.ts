@@ -9,18 +9,50 @@ ensureDisposeSymbol();
 
 /** What scopes own: the base of Tensor, so that this file need not load it. */
 export abstract class Handle {
-  /** @internal The scope it belongs to. */
-  frame: object | null = null;
+  /** @internal What it belongs to, and its place there. */
+  owner: Handles | null = null;
+  /** @internal */
+  place = 0;
+}
+
+/** Handles that belong to something that ends; each to one at most. */
+class Handles {
+  private list: Tensor[] = [];
+
+  get all(): readonly Tensor[] {
+    return this.list;
+  }
+
+  add(t: Tensor): void {
+    t.owner = this;
+    t.place = this.list.push(t) - 1;
+  }
+
+  /** The last one takes the place of the one that goes. */
+  delete(t: Tensor): void {
+    const last = this.list.pop()!;
+    if (last !== t) {
+      this.list[t.place] = last;
+      last.place = t.place;
+    }
+    t.owner = null;
+  }
+
+  /** Ends them all. */
+  end(reason: string): void {
+    const { list } = this;
+    this.list = [];
+    // First, for one may dispose another: its gradient.
+    for (const t of list) t.owner = null;
+    for (const t of list) t.end(reason);
+  }
 }
 
 /** Handles made since a scope opened. */
-class Frame {
-  readonly handles = new Set<Tensor>();
-  constructor(
-    readonly name: string,
-    /** Its end is a point where values are computed. */
-    readonly flushing: boolean,
-  ) {}
+class Frame extends Handles {
+  constructor(readonly name: string) {
+    super();
+  }
 }
 
 const frames: Frame[] = [];
@@ -30,55 +62,59 @@ let flushing = 0;
 export function adopt(tensor: Tensor): boolean {
   const frame = frames[frames.length - 1];
   if (!frame) return false;
-  frame.handles.add(tensor);
-  tensor.frame = frame;
+  frame.add(tensor);
   return true;
 }
 
-/** Tensors anywhere in arrays, maps, sets and plain objects. */
-export function tensorsIn(value: unknown, found: Set<Tensor> = new Set(), seen: Set<unknown> = new Set()): Set<Tensor> {
+/** Visits tensors anywhere in arrays, maps, sets and plain objects, some more than once. */
+function visitTensors(value: unknown, visit: (t: Tensor) => void, seen: Set<unknown>): void {
+  if (typeof value !== 'object' || value === null || seen.has(value)) return;
   if (value instanceof Handle) {
-    found.add(value as Tensor);
-    return found;
+    visit(value as Tensor);
+    return;
   }
-  if (typeof value !== 'object' || value === null || seen.has(value)) return found;
   seen.add(value);
-  if (Array.isArray(value) || value instanceof Set) for (const v of value) tensorsIn(v, found, seen);
+  if (Array.isArray(value) || value instanceof Set) for (const v of value) visitTensors(v, visit, seen);
   else if (value instanceof Map) {
     for (const [k, v] of value) {
-      tensorsIn(k, found, seen);
-      tensorsIn(v, found, seen);
+      visitTensors(k, visit, seen);
+      visitTensors(v, visit, seen);
     }
   } else {
     const proto = Object.getPrototypeOf(value);
-    if (proto === Object.prototype || proto === null) for (const v of Object.values(value)) tensorsIn(v, found, seen);
+    if (proto === Object.prototype || proto === null)
+      for (const name of Object.keys(value)) visitTensors((value as Record<string, unknown>)[name], visit, seen);
   }
+}
+
+/** Tensors anywhere in arrays, maps, sets and plain objects. */
+export function tensorsIn(value: unknown): Set<Tensor> {
+  const found = new Set<Tensor>();
+  visitTensors(value, (t) => found.add(t), new Set());
   return found;
 }
 
 /** @internal Handles that the open scopes will dispose. */
-export const scoped = (): Tensor[] => frames.flatMap((frame) => [...frame.handles]);
+export const scoped = (): Tensor[] => frames.flatMap((frame) => frame.all);
 
-/** Gives back those that belong to no scope from now on. */
-function close(frame: Frame, survivors: ReadonlySet<Tensor>): Tensor[] {
-  const escaped: Tensor[] = [];
+/** Ends a frame, but for the tensors in a value; gives back those that belong to no scope from now on. */
+function close(frame: Frame, value: unknown): Tensor[] {
   const index = frames.lastIndexOf(frame);
   frames.splice(index, 1);
   const parent = frames[index - 1];
-  for (const t of frame.handles) {
-    if (!survivors.has(t)) {
-      t.end(`by the end of ${frame.name}; return it from there or call keep() on it`);
-      continue;
-    }
-    if (parent) {
-      parent.handles.add(t);
-      t.frame = parent;
-    } else {
+  const escaped: Tensor[] = [];
+  const survive = (t: Tensor): void => {
+    if (t.owner !== frame) return;
+    frame.delete(t);
+    if (parent) parent.add(t);
+    else {
       t.escape();
       escaped.push(t);
     }
-  }
-  frame.handles.clear();
+  };
+  if (value instanceof Handle) survive(value as Tensor);
+  else if (typeof value === 'object' && value !== null) visitTensors(value, survive, new Set());
+  frame.end(`by the end of ${frame.name}; return it from there or call keep() on it`);
   return escaped;
 }
 
@@ -94,7 +130,7 @@ function flushResults(name: string, results: readonly Tensor[]): void {
 
 function enter<T>(name: string, flushes: boolean, fn: () => T): T {
   checkFunction(name, fn);
-  const frame = new Frame(name, flushes);
+  const frame = new Frame(name);
   frames.push(frame);
   if (flushes) flushing++;
   let results: Tensor[] | null = null;
@@ -107,10 +143,10 @@ function enter<T>(name: string, flushes: boolean, fn: () => T): T {
           'or use `using s = scope()` with s.run(() => …) around the synchronous parts',
       );
     }
-    results = close(frame, tensorsIn(out));
+    results = close(frame, out);
     return out;
   } finally {
-    if (!results) close(frame, new Set());
+    if (!results) close(frame, null);
     if (flushes && --flushing === 0 && results) flushResults(name, results);
   }
 }
@@ -149,10 +185,8 @@ export function keep<T extends Tensor>(tensor: T): T {
     throw new UnsupportedError(`keep: expected a tensor, got ${describe(tensor)}; call it on each tensor by itself`);
   if (tensor.disposed)
     throw new DisposedError('keep: the tensor is disposed already; call keep() inside the scope that made it');
-  const frame = tensor.frame as Frame | null;
-  if (frame) {
-    frame.handles.delete(tensor);
-    tensor.frame = null;
+  if (tensor.owner) {
+    tensor.owner.delete(tensor);
     tensor.escape();
   }
   return tensor;
@@ -208,7 +242,7 @@ export function scope(): Scope {
  * scope the scope owns them instead.
  */
 export class Loan {
-  private readonly handles = new Set<Tensor>();
+  private readonly handles = new Handles();
 
   /** `reason` completes "was disposed …" in the error of one that is used too late. */
   constructor(private readonly reason: string) {}
@@ -217,15 +251,12 @@ export class Loan {
   lend<T>(value: T): T {
     this.takeBack();
     for (const t of tensorsIn(value)) {
-      if (t.frame || t.disposed) continue;
-      this.handles.add(t);
-      t.frame = this;
+      if (!t.owner && !t.disposed) this.handles.add(t);
     }
     return value;
   }
 
   takeBack(): void {
-    for (const t of this.handles) t.end(this.reason);
-    this.handles.clear();
+    this.handles.end(this.reason);
   }
 }

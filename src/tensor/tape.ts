@@ -98,7 +98,7 @@ export class TapeNode {
     private output: Saved | null,
     private readonly narrow: boolean = false,
   ) {
-    for (const p of parents) p?.hold();
+    for (let i = 0; i < parents.length; i++) parents[i]?.hold();
     for (const s of saved) s?.node.hold();
     output?.node.hold();
     for (const nodes of recorders) nodes.push(this);
@@ -185,7 +185,8 @@ export class TapeNode {
 
   /** The rule looks at float16 values and computes with them: it is to be given float32 in their place. */
   get widens(): boolean {
-    return !this.narrow && [...this.saved, this.output].some((s) => s?.node.dtype === 'float16');
+    const half = (s: Saved | null): boolean => s?.node.dtype === 'float16';
+    return !this.narrow && (half(this.output) || this.saved.some(half));
   }
 
   hold(): void {

@@ -3,8 +3,7 @@ import { describe } from '../core/check.ts';
 import { type DType, isFloating, type TypedArrays } from '../core/dtype.ts';
 import { DeviceError, DisposedError, DTypeError, ShapeError, UnsupportedError } from '../core/errors.ts';
 import { contiguousView, isContiguous, type Shape, sameShape, showShape, sizeOf, type View } from '../core/shape.ts';
-import { type Node, type NodeSlot, template } from '../engine/node.ts';
-import { load } from '../ir/expr.ts';
+import { copying, type Node, type NodeSlot } from '../engine/node.ts';
 import type { TensorMethods } from '../methods/types.ts';
 import type { Device } from './device.ts';
 import { adopt, Handle } from './scope.ts';
@@ -223,8 +222,7 @@ export class Tensor extends Handle {
     if (this.ended !== null) return;
     this.ended = reason;
     live--;
-    if (this.frame) (this.frame as { handles: Set<Tensor> }).handles.delete(this);
-    this.frame = null;
+    this.owner?.delete(this);
     if (this.netted) {
       loose--;
       collector.unregister(this);
@@ -235,7 +233,6 @@ export class Tensor extends Handle {
 
   /** @internal It belongs to no scope any more: the collector is the net. */
   escape(): void {
-    this.frame = null;
     this.net();
   }
 
@@ -327,7 +324,7 @@ export interface Tensor extends TensorMethods {}
 /** A contiguous copy of a tensor's elements. */
 function copyNode(t: Tensor): Node {
   return t.device.engine.record('contiguous', t.dtype, {
-    template: template('map', load(0, t.dtype)),
+    template: copying(t.dtype),
     space: t.shape,
     inner: 0,
     k: 0,

@@ -28,6 +28,50 @@ describe.each(devices)('engine on %s', (name) => {
     });
   });
 
+  it('copies what tensor() is given, however much it is', async () => {
+    // As Buffer does.
+    class Shared extends Uint8Array {
+      override slice(start?: number, end?: number): Uint8Array<ArrayBuffer> {
+        return this.subarray(start, end) as Uint8Array<ArrayBuffer>;
+      }
+    }
+    await clean(device, async () => {
+      const made = [2, 5000].flatMap((n) =>
+        [new Float32Array(n + 3).subarray(3), new Int32Array(n), new Uint8Array(n), new Shared(n)].map((data) => {
+          data.fill(7);
+          const x = tl.tensor(data);
+          data.fill(9);
+          return x;
+        }),
+      );
+      for (const x of made) {
+        const y = tl.tidy(() => x.add(0));
+        for (const t of [x, y]) expect([...new Set(await t.data<'int32'>())]).toEqual([7]);
+        y.dispose();
+        x.dispose();
+      }
+    });
+  });
+
+  it('tells plans apart that differ in one number', async () => {
+    await clean(device, async () => {
+      const x = tl.arange(5000);
+      const read = async (offset: number, length: number): Promise<number> => {
+        const y = tl.tidy(() => x.slice(0, offset, offset + length).sum());
+        const value = await y.item();
+        y.dispose();
+        return value;
+      };
+      await x.data();
+      const before = counters();
+      for (let round = 0; round < 2; round++)
+        for (let i = 1; i <= 20; i++) expect(await read(100 * i, i)).toBe(100 * i * i + (i * (i - 1)) / 2);
+      expect(counters().plans - before.plans).toBe(20);
+      expect(counters().planHits - before.planHits).toBe(20);
+      x.dispose();
+    });
+  });
+
   it('runs one kernel an op without fusion', async () => {
     await clean(device, async () => {
       device.engine.fusion = false;

@@ -163,4 +163,23 @@ describe.each(devices)('scopes on %s', (name) => {
       for (const t of [w, x, loss]) t.dispose();
     });
   });
+
+  it('a scope may end a leaf before its gradient, and any tensor may leave it early', async () => {
+    await clean(device, async () => {
+      const [kept, returned] = tl.tidy(() => {
+        const leaf = tl.tensor([1, 2], { requiresGrad: true });
+        const all = Array.from({ length: 9 }, (_, i) => tl.tensor([i]));
+        leaf.grad = tl.tensor([3, 4]);
+        all[0]!.dispose();
+        all[8]!.dispose();
+        return [tl.keep(all[3]!), { twice: [all[5], all[5]] }] as const;
+      });
+      const [first, second] = returned.twice;
+      expect(first).toBe(second);
+      expect(await kept.item()).toBe(3);
+      expect(await first!.item()).toBe(5);
+      kept.dispose();
+      first!.dispose();
+    });
+  });
 });

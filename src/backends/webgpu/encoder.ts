@@ -14,6 +14,11 @@ export interface Job {
 
 const GROUPS_KEPT = 8192;
 
+function sameMemories(a: readonly Memory[], b: readonly Memory[]): boolean {
+  for (let i = 0; i < b.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
 /** Encodes jobs into one pass, or into one each while they are timed, with cached bind groups and all params in one uniform arena. */
 export class Encoder {
   private readonly bindGroups = new Map<string, GPUBindGroup>();
@@ -32,11 +37,10 @@ export class Encoder {
   /** True when encoding makes nothing that the device could refuse: known bind groups, or known pipelines with no memory bound twice. */
   isWarm(jobs: readonly Job[]): boolean {
     if (!this.arena || this.bytes(jobs) > this.arena.size) return false;
-    return jobs.every(
-      (job) =>
-        this.find(job) !== undefined ||
-        (job.step.pipeline.proven && new Set(job.memories).size === job.memories.length),
-    );
+    for (const job of jobs)
+      if (!this.find(job) && !(job.step.pipeline.proven && new Set(job.memories).size === job.memories.length))
+        return false;
+    return true;
   }
 
   encode(encoder: GPUCommandEncoder, jobs: readonly Job[], clock: GPUClock | undefined): void {
@@ -44,7 +48,8 @@ export class Encoder {
     const timed = clock?.running ? clock : undefined;
     let pass: GPUComputePassEncoder | undefined;
     let current: GPUComputePipeline | undefined;
-    const offsets = new Uint32Array(1);
+    // An array: bindings convert one faster than a Uint32Array.
+    const offsets = [0];
     let offset = 0;
     for (const job of jobs) {
       const { pipeline, groups } = job.step;
@@ -59,7 +64,7 @@ export class Encoder {
         pass.setPipeline(current);
       }
       offsets[0] = offset;
-      pass.setBindGroup(0, this.find(job) ?? this.make(job, arena), offsets, 0, 1);
+      pass.setBindGroup(0, this.find(job) ?? this.make(job, arena), offsets);
       pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
       pipeline.proven = true;
       offset += pipeline.uniformBytes;
@@ -93,8 +98,7 @@ export class Encoder {
 
   private find({ step, memories }: Job): GPUBindGroup | undefined {
     const { recent } = step;
-    if (recent?.arena === this.arena && memories.every((memory, i) => memory === recent?.memories[i]))
-      return recent?.group;
+    if (recent && recent.arena === this.arena && sameMemories(recent.memories, memories)) return recent.group;
     const group = this.bindGroups.get(this.key({ step, memories }));
     if (group) step.recent = { arena: this.arena!, memories, group };
     return group;

@@ -152,10 +152,10 @@ class WebGPUBackend implements Backend {
   }
 
   submit({ uploads, launches }: Batch): Promise<void> | undefined {
-    const waits = new Set<Promise<void>>();
+    const waits: Promise<void>[] = [];
     const use = (buffer: Buffer): Memory => {
       const memory = memoryOf(buffer);
-      if (memory.ready) waits.add(memory.ready);
+      if (memory.ready) waits.push(memory.ready);
       return memory;
     };
     const copies: Upload[] = uploads.map(({ buffer, data, halves }) => ({
@@ -169,10 +169,10 @@ class WebGPUBackend implements Backend {
       try {
         for (const bytes of program.scratch) scratch.push(this.pool.allocate(bytes));
         for (const step of program.steps) {
-          if (step.pipeline.ready) waits.add(step.pipeline.ready);
-          const memories = step.buffers.map((from) =>
-            use(typeof from === 'number' ? buffers[from]! : scratch[from.scratch]!),
-          );
+          if (step.pipeline.ready) waits.push(step.pipeline.ready);
+          const memories: Memory[] = [];
+          for (const from of step.buffers)
+            memories.push(use(typeof from === 'number' ? buffers[from]! : scratch[from.scratch]!));
           jobs.push({ step, memories, scalars, label });
         }
       } finally {
@@ -182,7 +182,7 @@ class WebGPUBackend implements Backend {
     }
     const work = { copies, jobs };
     let inCall = true;
-    const outcome = this.queue.run([...waits], () => this.execute(inCall ? work : kept!));
+    const outcome = this.queue.run([...new Set(waits)], () => this.execute(inCall ? work : kept!));
     inCall = false;
     if (outcome === undefined) return undefined;
     // It waits: the caller may change the bytes and the scalars from now on.
@@ -200,7 +200,8 @@ class WebGPUBackend implements Backend {
     this.upload(copies);
     if (jobs.length === 0) return undefined;
     for (const { step, memories, label } of jobs) {
-      const error = step.pipeline.error ?? memories.find((m) => m.error)?.error;
+      let { error } = step.pipeline;
+      for (const memory of memories) error ??= memory.error;
       if (error) throw new (error.constructor as typeof DeviceError)(`${label}: ${error.message}`);
     }
     if (this.encoder.isWarm(jobs)) {
