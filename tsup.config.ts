@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { defineConfig, type Options } from 'tsup';
 
 type Plugin = NonNullable<Options['plugins']>[number];
@@ -12,6 +13,17 @@ const nodeReusesIndex: BuildPlugin = {
     build.onResolve({ filter: /^\.\/index\.ts$/ }, ({ importer }) =>
       /[\\/]src[\\/]node\.ts$/.test(importer) ? { path: './index.js', external: true } : undefined,
     );
+  },
+};
+
+// Shaders without their comments and indents.
+const shortShaders: BuildPlugin = {
+  name: 'short-shaders',
+  setup(build) {
+    build.onLoad({ filter: /\.wgsl$/ }, async ({ path }) => {
+      const lines = (await readFile(path, 'utf8')).split('\n').map((line) => line.replace(/\s*\/\/.*/, '').trim());
+      return { contents: lines.filter(Boolean).join('\n'), loader: 'text' };
+    });
   },
 };
 
@@ -41,7 +53,6 @@ export default defineConfig({
   sourcemap: true,
   clean: true,
   dts: true,
-  loader: { '.wgsl': 'text' },
-  esbuildPlugins: [nodeReusesIndex],
+  esbuildPlugins: [nodeReusesIndex, shortShaders],
   plugins: [pureNamespaces],
 });
