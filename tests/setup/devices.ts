@@ -32,6 +32,14 @@ function chooseDevices(): TestedDevice[] {
 /** Whether devices get no more than WebGPU's default limits: `TENSORLOOM_LIMITS=default`. */
 export const defaultLimits: boolean = variables.TENSORLOOM_LIMITS === 'default';
 
+/**
+ * The kernels that devices get, in place of those for the adapter: `TENSORLOOM_VARIANTS=hardware` those for GPUs, `registers` those for
+ * software adapters without subgroups.
+ */
+export const variants: string | undefined = variables.TENSORLOOM_VARIANTS;
+if (variants !== undefined && variants !== 'hardware' && variants !== 'registers')
+  throw new Error(`TENSORLOOM_VARIANTS is '${variants}'; it may be hardware or registers`);
+
 let found: Promise<GPU> | undefined;
 
 /**
@@ -39,20 +47,45 @@ let found: Promise<GPU> | undefined;
  * one for the whole process, and it is kept: Dawn would take its devices along when collected.
  */
 export function gpu(): Promise<GPU> {
-  found ??= (inBrowser ? browserGPU() : nodeGPU()).then((entry) => (defaultLimits ? modest(entry) : entry));
+  found ??= (inBrowser ? browserGPU() : nodeGPU()).then((entry) => {
+    const limited = defaultLimits ? changed(entry, modest) : entry;
+    return variants ? changed(limited, variants === 'hardware' ? asHardware : withoutSubgroups) : limited;
+  });
   return found;
 }
 
 /** Devices get the limits that WebGPU guarantees everywhere, whatever is asked for. */
-function modest(entry: GPU): GPU {
+function modest(adapter: GPUAdapter): void {
+  const request = adapter.requestDevice.bind(adapter);
+  Object.defineProperty(adapter, 'requestDevice', {
+    value: (descriptor: GPUDeviceDescriptor = {}) => request({ ...descriptor, requiredLimits: {} }),
+  });
+}
+
+/** The adapter does not say that it computes on the CPU. */
+function asHardware(adapter: GPUAdapter): void {
+  const { subgroupMinSize, subgroupMaxSize } = adapter.info;
+  const info = {
+    vendor: 'tests',
+    architecture: 'any',
+    device: '',
+    description: 'taken for a GPU',
+    isFallbackAdapter: false,
+  };
+  Object.defineProperty(adapter, 'info', { value: { ...info, subgroupMinSize, subgroupMaxSize } });
+}
+
+function withoutSubgroups(adapter: GPUAdapter): void {
+  const features = new Set([...adapter.features].filter((name) => name !== 'subgroups'));
+  Object.defineProperty(adapter, 'features', { value: features });
+}
+
+/** The same entry point with changed adapters. */
+function changed(entry: GPU, change: (adapter: GPUAdapter) => void): GPU {
   return {
     requestAdapter: async (options?: GPURequestAdapterOptions) => {
       const adapter = await entry.requestAdapter(options);
-      if (!adapter) return null;
-      const request = adapter.requestDevice.bind(adapter);
-      Object.defineProperty(adapter, 'requestDevice', {
-        value: (descriptor: GPUDeviceDescriptor = {}) => request({ ...descriptor, requiredLimits: {} }),
-      });
+      if (adapter) change(adapter);
       return adapter;
     },
     getPreferredCanvasFormat: () => entry.getPreferredCanvasFormat(),
