@@ -63,8 +63,9 @@ const SKELETONS = new Map([
   [matmulTiled, 'tiled'],
 ]);
 
-/** So many multiplications of a product are worth the longer code. */
+/** So many multiplications of a product are worth the longest code, and fewer than so many only the shortest. */
 const LONG_PRODUCT = 2 ** 27;
+const SHORT_PRODUCT = 2 ** 19;
 
 const GROUPS_PER_DIMENSION = 65535;
 
@@ -206,10 +207,12 @@ export class Programs {
     });
     if (this.software && this.lanes > 0 && m >= 4 && n >= 16) {
       const threads = Math.max(8, this.lanes);
-      const fours = n > 4 * threads ? 2 : 1;
       // Long code runs faster and takes long to compile: it is for products that take as long themselves.
-      const long = batch * m * n * extent(kernel.space, dims.k) >= LONG_PRODUCT;
-      const most = long ? 32 : 16;
+      const work = batch * m * n * extent(kernel.space, dims.k);
+      const long = work >= LONG_PRODUCT;
+      const short = work < SHORT_PRODUCT;
+      const fours = n > 4 * threads && !short ? 2 : 1;
+      const most = long ? 32 : short ? 8 : 16;
       const even = Math.ceil(m / Math.ceil(m / most));
       const rows = even > 8 ? 4 * Math.ceil(even / 4) : even;
       const steps = (long ? [4, 5, 7, 3, 2] : [5, 7, 3]).find((s) => kernel.space[dims.k.at(-1)!]! % s === 0) ?? 1;
