@@ -1,7 +1,7 @@
 import { type DType, isFloating, promote } from '../core/dtype.ts';
 import { ShapeError } from '../core/errors.ts';
 import { broadcastShapes, sameShape, showShape, sizeOf } from '../core/shape.ts';
-import { type Template, template } from '../engine/node.ts';
+import { type Template, template, templates } from '../engine/node.ts';
 import { result } from '../ir/expr.ts';
 import type { GradientRule } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -13,7 +13,9 @@ import { type Drawn, type Samples, sample } from './samples.ts';
 import { expand, inFloat32, reshape, squeeze, sum, transpose, unsqueeze } from './structure.ts';
 
 /** Sums of products over a space of [...batch, ...rows, column, ...summed], with so many dims of rows. */
-const sumsOf = (rows: number): Template => template('matmul', result(0, 'float32'), [], { rows, columns: 1 });
+const sumsOf: (rows: number) => Template = /* @__PURE__ */ templates((rows: number) =>
+  template('matmul', result(0, 'float32'), [], { rows, columns: 1 }),
+);
 
 /**
  * The product of float matrices, in the given dtype: the one kernel behind every product. Batches are equal, or there is one right
