@@ -23,29 +23,51 @@ export interface Plan {
   readonly steps: readonly Step[];
   /** Bytes of the buffers that a run takes from the pool. Values that are not needed at the same time share one. */
   readonly slots: readonly number[];
+  /** The bytes of values that have to exist at the same time, at most; slots can't be fewer. */
+  readonly bytesNeeded: number;
   /** Live nodes, and the place whose buffer each has after the run: a slot, or the dying external it overwrote. */
   readonly results: readonly { readonly node: number; readonly place: number }[];
   /** Ids of the buffers that slots and uploads had in the last run, to ask for again. */
   readonly had: Map<number, number>;
 }
 
-/** The bytes of a plan's slots while its kernels run one after the other: best fit, smallest waste. */
+/**
+ * The bytes of a plan's slots while its kernels run one after the other: best fit, smallest waste. Where none fits, the largest of the
+ * free ones grows: its memory is made after all that it is for is known.
+ */
 class Slots {
   readonly bytes: number[] = [];
+  /** The most that was in use at one time, without what slots have to spare. */
+  most = 0;
   private readonly free: number[] = [];
+  private readonly used: number[] = [];
+  private inUse = 0;
 
   take(bytes: number): number {
+    const slot = this.find(bytes);
+    this.used[slot] = bytes;
+    this.inUse += bytes;
+    this.most = Math.max(this.most, this.inUse);
+    return slot;
+  }
+
+  private find(bytes: number): number {
     let best = -1;
+    let largest = -1;
     for (const slot of this.free) {
       const size = this.bytes[slot]!;
       if (size >= bytes && size <= 2 * bytes + 256 && (best < 0 || size < this.bytes[best]!)) best = slot;
+      if (size < bytes && (largest < 0 || size > this.bytes[largest]!)) largest = slot;
     }
-    if (best < 0) return this.bytes.push(bytes) - 1;
-    this.free.splice(this.free.indexOf(best), 1);
-    return best;
+    const slot = best >= 0 ? best : largest;
+    if (slot < 0) return this.bytes.push(bytes) - 1;
+    this.free.splice(this.free.indexOf(slot), 1);
+    this.bytes[slot] = Math.max(this.bytes[slot]!, bytes);
+    return slot;
   }
 
   give(slot: number): void {
+    this.inUse -= this.used[slot]!;
     this.free.push(slot);
   }
 }
@@ -157,7 +179,7 @@ function draft(
     return { kernel, places: values.map(placeOf), scalars: f.scalars, label: f.label, writes };
   });
   const results = pending.flatMap((p, node) => (p.live ? [{ node, place: placeOf(node) }] : []));
-  return { steps, slots: slots.bytes, results };
+  return { steps, slots: slots.bytes, bytesNeeded: slots.most, results };
 }
 
 const megabytes = (bytes: number): string => {
@@ -178,7 +200,8 @@ export function showPlan(plan: Plan, sizes: readonly number[]): string {
   const bytes = plan.slots.reduce((sum, b) => sum + b, 0);
   const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
   return [
-    `${count(plan.steps.length, 'kernel')}, ${count(plan.slots.length, 'buffer')} of ${megabytes(bytes)} in all`,
+    `${count(plan.steps.length, 'kernel')}, ${count(plan.slots.length, 'buffer')} of ${megabytes(bytes)} in all, of which ` +
+      `${megabytes(plan.bytesNeeded)} are needed at one time`,
     ...lines,
   ].join('\n');
 }

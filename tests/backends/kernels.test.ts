@@ -1214,6 +1214,8 @@ for (const [name, windows, batch, channels, outputs] of [
   ['a row of windows', { image: [40], kernel: [5], stride: 1, gap: 1 }, 2, 3, 7],
   ['images', { image: [13, 17], kernel: [3, 3], stride: 1, gap: 1 }, 2, 5, 9],
   ['images and windows apart', { image: [19, 23], kernel: [3, 2], stride: 2, gap: 1 }, 3, 4, 6],
+  ['windows of five, seven side by side', { image: [8, 11], kernel: [3, 5], stride: 1, gap: 1 }, 2, 3, 6],
+  ['windows of three, fourteen side by side', { image: [9, 16], kernel: [2, 3], stride: 1, gap: 1 }, 3, 5, 17],
   ['windows with gaps', { image: [16, 15], kernel: [3, 4], stride: 1, gap: 3 }, 2, 4, 13],
   ['windows with gaps, further apart', { image: [21, 22], kernel: [2, 3], stride: 3, gap: 2 }, 1, 6, 5],
   ['volumes', { image: [7, 8, 9], kernel: [2, 3, 2], stride: 1, gap: 1 }, 2, 3, 8],

@@ -157,7 +157,7 @@ export function splitElements(kernel: LoopKernel, split: (rest: LoopKernel) => S
   const rows = kernel.outputs.filter((o) => o.level === 'row');
   const exprs = elements.map((o) => o.expr);
   if (elements.length === 0 || rows.length === 0 || uses(exprs, 'result')) return undefined;
-  const map = compact({ ...kernel, kind: 'map', inner: 0, reductions: [], outputs: elements }, [], -1);
+  const map = compact(coalesce({ ...kernel, kind: 'map', inner: 0, reductions: [], outputs: elements }), [], -1);
   const written = elements.map(
     ({ dtype, binding, strides, offset }): Input => ({ dtype, binding, access: { mode: 'direct', strides, offset } }),
   );
@@ -169,18 +169,11 @@ export function splitElements(kernel: LoopKernel, split: (rest: LoopKernel) => S
       return i < 0 || rounded(i) ? undefined : load(kernel.inputs.length + i, e.dtype);
     },
   ).map((expr, i) => ({ ...kernel.reductions[i]!, expr }));
-  const rest = compact(
-    {
-      ...kernel,
-      kind: reductions.length === 1 ? 'reduce' : 'rowwise',
-      inputs: [...kernel.inputs, ...written],
-      reductions,
-      outputs: rows,
-    },
-    [],
-    -1,
-  );
-  const further = split(rest.kernel as LoopKernel) ?? { parts: [whole(rest.kernel)], scratch: [] };
+  const kind = reductions.length === 1 ? 'reduce' : 'rowwise';
+  const inputs = [...kernel.inputs, ...written];
+  const rest = compact({ ...kernel, kind, inputs, reductions, outputs: rows }, [], -1);
+  const joined = coalesce(rest.kernel as LoopKernel);
+  const further = split(joined) ?? { parts: [whole(joined)], scratch: [] };
   const from = (source: Source): Source => (typeof source === 'number' ? rest.buffers[source]! : source);
   const parts = further.parts.map((part) => ({ ...part, buffers: part.buffers.map(from) }));
   return { parts: [map, ...parts], scratch: further.scratch };

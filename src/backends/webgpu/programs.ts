@@ -33,7 +33,7 @@ import {
 import type { Constants, Pipeline, Pipelines } from './pipelines.ts';
 import type { Memory } from './pool.ts';
 import { mapShader, mapSteps, vectorBindings } from './wgsl/map.ts';
-import { matmulShader, readings, type ThreadTile } from './wgsl/matmul.ts';
+import { columnCount, matmulShader, readings, type ThreadTile } from './wgsl/matmul.ts';
 import { passes, rowCount, rowLength, rowsShader } from './wgsl/rows.ts';
 
 /** A dispatch of a program. */
@@ -192,7 +192,8 @@ export class Programs {
   private splitMatmul(kernel: MatmulKernel): Split | undefined {
     const { batch, m, n, k } = matmulSizes(kernel);
     const tiles = batch * Math.ceil(m / 64) * Math.ceil(n / 64);
-    if (this.software || tiles >= 64 || k < 2048) return undefined;
+    if (this.software) return tiles < 2 && k >= 8192 ? splitDepth(kernel, 4) : undefined;
+    if (tiles >= 64 || k < 2048) return undefined;
     return splitDepth(kernel, Math.min(256 / tiles, k / 512));
   }
 
@@ -203,7 +204,7 @@ export class Programs {
       key: `${SKELETONS.get(skeleton)} ${JSON.stringify(tile)} ${kernelKey(kernel)}`,
       shader: () => matmulShader(kernel, skeleton, tile),
       constants,
-      groups: batch * Math.ceil(m / down) * Math.ceil(n / across),
+      groups: batch * Math.ceil(m / down) * Math.ceil(columnCount(kernel, tile.shared) / across),
     });
     if (this.software && this.lanes > 0 && m >= 4 && n >= 16) {
       const threads = Math.max(8, this.lanes);

@@ -3,12 +3,18 @@ import type { Emitter } from './expressions.ts';
 import type { Module } from './module.ts';
 
 /** The coordinates of dims `first` to `last` (exclusive) of the space, from their row-major linear index; made when asked for. */
-export function coordinates(emit: Emitter, linear: string, first: number, last: number): (dim: number) => string {
+export function coordinates(
+  emit: Emitter,
+  linear: string,
+  first: number,
+  last: number,
+  sized = size,
+): (dim: number) => string {
   const upTo = (dim: number): string =>
-    dim === last - 1 ? linear : emit.let(`${upTo(dim + 1)} / ${size(emit.module, dim + 1)}`);
+    dim === last - 1 ? linear : emit.let(`${upTo(dim + 1)} / ${sized(emit.module, dim + 1)}`);
   return (dim) => {
     if (dim === first) return upTo(dim);
-    return emit.let(`${upTo(dim)} - ${upTo(dim - 1)} * ${size(emit.module, dim)}`);
+    return emit.let(`${upTo(dim)} - ${upTo(dim - 1)} * ${sized(emit.module, dim)}`);
   };
 }
 

@@ -10,15 +10,47 @@ export interface ThreadTile {
   readonly shared?: SharedReads;
 }
 
-/** How a subgroup reads operands: four elements at once along k (`depth`) or along m or n (`side`), or one. */
+/**
+ * How a subgroup reads operands: four elements at once along k (`depth`) or along m or n (`side`), or one. Where a step along k and one
+ * along n lead to the same element of b, as in a convolution, `window`: what several steps of four columns meet is read once.
+ */
 export interface SharedReads {
   readonly lanes: number;
   /** Steps of k at a time, along its last dim, which they divide. */
   readonly steps: number;
   readonly a: Reading;
-  readonly b: Reading;
+  readonly b: Reading | 'window';
 }
 export type Reading = 'depth' | 'side' | 'single';
+
+/** The last dim of n with as many columns as fill fours, which then never span two rows of a window. */
+const wide = (kernel: Kernel, last: number): number => 4 * Math.ceil(kernel.space[last]! / 4);
+
+const counted = (module: Module, last: number): string => module.param('counted', (k) => wide(k, last));
+
+/** The column that threads count as `counted`; those that only fill a four are no column. */
+const uncounted = (module: Module, last: number): string[] => [
+  `let before = counted / ${counted(module, last)};`,
+  `let at_last = counted - before * ${counted(module, last)};`,
+  `if (at_last >= ${size(module, last)}) { return; }`,
+  `let j = before * ${size(module, last)} + at_last;`,
+];
+
+/** How many columns the threads count. */
+export function columnCount(kernel: MatmulKernel, shared: SharedReads | undefined): number {
+  const { n } = matmulDims(kernel);
+  const last = n.at(-1)!;
+  const columns = extent(kernel.space, n);
+  return shared?.b === 'window' ? (columns / kernel.space[last]!) * wide(kernel, last) : columns;
+}
+
+function showsWindows(kernel: MatmulKernel, steps: number): boolean {
+  const { n, k } = matmulDims(kernel);
+  const { access } = kernel.inputs[1]!;
+  const [column, depth] = [n.at(-1)!, k.at(-1)!];
+  const same = access.mode === 'direct' && access.strides[column] === access.strides[depth];
+  return steps > 1 && same && access.strides[column] !== 0 && wide(kernel, column) <= 1.15 * kernel.space[column]!;
+}
 
 /** Can an operand be read in vectors of four along its last dim of k, or of m or n, that nothing else reads or writes? */
 function readingOf(kernel: MatmulKernel, operand: 0 | 1, steps: number): Reading {
@@ -48,10 +80,12 @@ const repeat = (text: string, mark: string, times: number): string => {
 };
 
 /** How both operands can be read; a buffer that is both is read in one way. */
-export function readings(kernel: MatmulKernel, steps: number): { a: Reading; b: Reading } {
-  const [a, b] = [readingOf(kernel, 0, steps), readingOf(kernel, 1, steps)];
+export function readings(kernel: MatmulKernel, steps: number): Pick<SharedReads, 'a' | 'b'> {
+  const a = readingOf(kernel, 0, steps);
+  const b = showsWindows(kernel, steps) ? 'window' : readingOf(kernel, 1, steps);
   const same = kernel.inputs[0]!.binding === kernel.inputs[1]!.binding;
-  return same && (a === 'single' || b === 'single') ? { a: 'single', b: 'single' } : { a, b };
+  const inFours = (reading: SharedReads['b']): boolean => reading === 'depth' || reading === 'side';
+  return same && inFours(a) !== inFours(b) ? { a: 'single', b: b === 'window' ? b : 'single' } : { a, b };
 }
 
 /** Functions that say how far from an operand's start a row, column or step of k lies, from the number it has in row-major order. */
@@ -61,11 +95,13 @@ function offsetFunction(
   operand: number,
   dims: readonly number[],
   type: 'u32' | 'vec4u',
+  widened?: number,
 ): string {
   const emit = new Emitter(module);
   const of = inputOperand(module, operand);
   const [first, last] = [dims[0]!, dims.at(-1)! + 1];
-  const at = coordinates(emit, 'n', first, last);
+  const sized = (of: Module, d: number): string => (d === widened ? counted(of, d) : size(of, d));
+  const at = coordinates(emit, 'n', first, last, sized);
   const offset = dims.map((d) => `${at(d)} * ${of.stride(d)}`).join(' + ');
   return block(`fn ${name}(n: ${type}) -> ${type}`, [...emit.lines, `return ${offset};`]);
 }
@@ -113,9 +149,16 @@ function sharedReads(
 ): { starts: string[]; loads: string[]; added: (row: number, four: number) => string } {
   const last = module.kernel.space.length - 1;
   const starts: string[] = [];
-  const loads: string[] = [];
-  const step = (operand: number, at: number): string =>
-    at === 0 ? '' : ` + ${at}u * ${inputOperand(module, operand).stride(last)}`;
+  const loads: string[] = ['let a_at = depthOfA(depth);', 'let b_at = depthOfB(depth);'];
+  // How far a step leads is found once, before the loop: software adapters read a uniform as often as it is named.
+  const known = new Set<string>();
+  const step = (operand: number, at: number): string => {
+    if (at === 0) return '';
+    const name = `${'ab'[operand]}_step${at}`;
+    if (!known.has(name)) starts.push(`let ${name} = ${at}u * ${inputOperand(module, operand).stride(last)};`);
+    known.add(name);
+    return ` + ${name}`;
+  };
   /** Each lane reads one of the parts that all lanes need. */
   const share = (
     parts: number,
@@ -126,7 +169,7 @@ function sharedReads(
     for (const turn of counting(Math.ceil(parts / lanes))) {
       const own = `own_${name(turn)}`;
       starts.push(`let start_${own} = ${start(`min(${turn * lanes}u + lane, ${parts - 1}u)`)};`);
-      loads.push(`let ${own} = ${load(`start_${own} + depthOfA(depth)`)};`);
+      loads.push(`let ${own} = ${load(`start_${own} + a_at`)};`);
       for (const lane of counting(Math.min(lanes, parts - turn * lanes)))
         loads.push(`let ${name(turn * lanes + lane)} = subgroupBroadcast(${own}, ${lane}u);`);
     }
@@ -165,16 +208,23 @@ function sharedReads(
   };
   for (const c of counting(fours)) {
     const column = (j: number): string => `batch.b + columnOf(min(column + ${4 * c + j}u, params.n - 1u))`;
-    if (b === 'side') starts.push(`let start_right${c} = batch.b + columnOf(min(column + ${4 * c}u, params.n - 4u));`);
+    if (b === 'side' || b === 'window')
+      starts.push(`let start_right${c} = batch.b + columnOf(min(column + ${4 * c}u, params.n - 4u));`);
     else for (const j of counting(4)) starts.push(`let start_right${c}_${j} = ${column(j)};`);
-    const at = (j: number): string => `start_right${c}_${j} + depthOfB(depth)`;
+    const at = (j: number): string => `start_right${c}_${j} + b_at`;
     if (b === 'depth') for (const j of counting(4)) loads.push(`let by${c}_${j} = fourOfB(${at(j)});`);
+    if (b === 'window')
+      for (const j of counting(steps + 3))
+        loads.push(`let seen${c}_${j} = loadB(start_right${c} + b_at${step(1, j)});`);
     for (const k of counting(steps)) {
       const parts = counting(4).map((j) =>
-        b === 'depth' ? `by${c}_${j}.${COMPONENTS[k]}` : `loadB(${at(j)}${step(1, k)})`,
+        b === 'window'
+          ? `seen${c}_${k + j}`
+          : b === 'depth'
+            ? `by${c}_${j}.${COMPONENTS[k]}`
+            : `loadB(${at(j)}${step(1, k)})`,
       );
-      const value =
-        b === 'side' ? `fourOfB(start_right${c} + depthOfB(depth)${step(1, k)})` : `vec4f(${parts.join(', ')})`;
+      const value = b === 'side' ? `fourOfB(start_right${c} + b_at${step(1, k)})` : `vec4f(${parts.join(', ')})`;
       loads.push(`let right${c}_${k} = ${value};`);
     }
   }
@@ -186,7 +236,7 @@ function sharedReads(
 /** The shader of a product around one of the matmul skeletons. */
 export function matmulShader(kernel: MatmulKernel, skeleton: string, tile: ThreadTile): Shader {
   const { rows, fours, shared } = tile;
-  const inFours = [shared?.a, shared?.b].map((reading) => reading !== undefined && reading !== 'single');
+  const inFours = [shared?.a, shared?.b].map((reading) => reading === 'depth' || reading === 'side');
   const module = new Module(kernel, new Set(inFours.flatMap((yes, i) => (yes ? [kernel.inputs[i]!.binding] : []))));
   const dims = matmulDims(kernel);
   const outer = dims.batch.length;
@@ -194,7 +244,8 @@ export function matmulShader(kernel: MatmulKernel, skeleton: string, tile: Threa
   const product = (part: 'batch' | 'm' | 'n' | 'k') => (k: Kernel) =>
     k.kind === 'matmul' ? extent(k.space, matmulDims(k)[part]) : 0;
   module.param('m', product('m'));
-  module.param('n', product('n'));
+  const windows = shared?.b === 'window';
+  module.param('n', (k) => (k.kind === 'matmul' ? columnCount(k, shared) : 0));
   module.param('k', product('k'));
   module.param('batches', product('batch'));
 
@@ -209,7 +260,8 @@ export function matmulShader(kernel: MatmulKernel, skeleton: string, tile: Threa
   member('a', () => start(inputOperand(module, 0)));
   member('b', () => start(inputOperand(module, 1)));
 
-  const position = (): string => emit.let('(batch.index * params.m + i) * params.n + j');
+  const columns = windows ? module.param('columns', product('n')) : 'params.n';
+  const position = (): string => emit.let(`(batch.index * params.m + i) * ${columns} + j`);
   const inner = (dim: number): string => (dim < dims.n[0]! ? rowAt(dim) : columnAt(dim));
   const address = (of: Operand): string => {
     if (of.pattern === 'scalar') return of.offset();
@@ -240,7 +292,7 @@ export function matmulShader(kernel: MatmulKernel, skeleton: string, tile: Threa
       ? `fn fourOf${'AB'[i]}(address: u32) -> vec4f { return vec4f(buffer${kernel.inputs[i]!.binding}[address / 4u]); }`
       : `fn load${'AB'[i]}(address: u32) -> f32 { return f32(${module.load(kernel.inputs[i]!, 'address')}); }`;
   const offset = (name: string, operand: number, along: readonly number[], type: 'u32' | 'vec4u'): string =>
-    offsetFunction(module, name, operand, along, type);
+    offsetFunction(module, name, operand, along, type, name === 'columnOf' && windows ? dims.n.at(-1) : undefined);
   const generated = [
     `const ROWS = ${rows}u;\nconst FOURS = ${fours}u;${shared ? `\nconst STEPS = ${shared.steps}u;` : ''}`,
     `struct Batch {\n${[...members.keys()].map((name) => `  ${name}: u32,`).join('\n')}\n}`,
@@ -255,7 +307,11 @@ export function matmulShader(kernel: MatmulKernel, skeleton: string, tile: Threa
         ]
       : [offset('rowOf', 0, dims.m, 'u32'), ...depthFunctions(module, dims.k, shared?.steps ?? 1)]),
     shared ? offset('columnOf', 1, dims.n, 'u32') : offset('columnsOf', 1, dims.n, 'vec4u'),
-    block('fn storeProduct(batch: Batch, i: u32, j: u32, sum: f32)', [...emit.lines, ...stores]),
+    block(`fn storeProduct(batch: Batch, i: u32, ${windows ? 'counted' : 'j'}: u32, sum: f32)`, [
+      ...(windows ? uncounted(module, dims.n.at(-1)!) : []),
+      ...emit.lines,
+      ...stores,
+    ]),
   ];
   let text = repeat(repeat(skeleton, '_R', rows), '_C', fours);
   if (shared) {

@@ -4,7 +4,7 @@ import { integerRange } from '../../../core/dtype.ts';
 import { sizeOf } from '../../../core/shape.ts';
 import { constant, type Expr, load, rewrite, walk } from '../../../ir/expr.ts';
 import { isFunction } from '../../../ir/functions.ts';
-import { isLoop, type Kernel, type LoopKernel, type Reduction } from '../../../ir/kernel.ts';
+import { type Input, isLoop, type Kernel, type LoopKernel, type Reduction } from '../../../ir/kernel.ts';
 import { block, coordinates, inputOperand, type Operand, outputOperand, strided } from './axes.ts';
 import { Emitter, extremum } from './expressions.ts';
 import { Module, type Shader, VALUE } from './module.ts';
@@ -89,15 +89,20 @@ export function rowsShader(whole: LoopKernel, keeps = false): Shader {
   const members = new Map<string, { type: string; value: string }>([['index', { type: 'u32', value: 'index' }]]);
   const entry: Emitter = new Emitter(module);
   const outerAt = coordinates(entry, 'index', 0, outer);
-  const member = (name: string, value: () => string): string => {
-    if (!members.has(name)) members.set(name, { type: 'u32', value: value() });
+  const member = (name: string, value: () => string, type = 'u32'): string => {
+    if (!members.has(name)) members.set(name, { type, value: value() });
     return `row.${name}`;
   };
-  const base = (of: Operand, rowLevel: boolean): string =>
-    member(`${of.name}_base`, () => {
-      if (of.pattern === 'contiguous') return `${of.offset()} + index${rowLevel ? '' : ' * params.length'}`;
-      return strided(of, of.offset(), outerAt, 0, outer);
-    });
+  const base = (of: Operand, rowLevel: boolean): string => member(`${of.name}_base`, () => start(of, rowLevel));
+  const start = (of: Operand, rowLevel: boolean): string =>
+    of.pattern === 'contiguous'
+      ? `${of.offset()} + index${rowLevel ? '' : ' * params.length'}`
+      : strided(of, of.offset(), outerAt, 0, outer);
+  /** Is it the same for the whole row, and stays what it is while the row is computed? */
+  const isRows = ({ access, binding }: Input): boolean =>
+    access.mode === 'direct' &&
+    access.strides.slice(outer).every((s) => s === 0) &&
+    kernel.outputs.every((o) => o.binding !== binding);
 
   /** Emits for one element (`column`), or for the row as a whole (null). */
   const at = (column: string | null): { emit: Emitter; address: (of: Operand, rowLevel: boolean) => string } => {
@@ -110,9 +115,10 @@ export function rowsShader(whole: LoopKernel, keeps = false): Shader {
     const emit: Emitter = new Emitter(module, {
       load: (i) => {
         const term = terms[i - kernel.inputs.length];
-        return term
-          ? module.load(kernel.outputs[term[0]]!, address(outputOperand(module, term[0]), false))
-          : module.load(kernel.inputs[i]!, address(inputOperand(module, i), false));
+        if (term) return module.load(kernel.outputs[term[0]]!, address(outputOperand(module, term[0]), false));
+        const [input, of] = [kernel.inputs[i]!, inputOperand(module, i)];
+        if (!isRows(input)) return module.load(input, address(of, false));
+        return member(`in${i}`, () => module.load(input, start(of, false)), VALUE[input.dtype]);
       },
       index: (dim) => {
         if (dim < outer) return `i32(${member(`at${dim}`, () => outerAt(dim))})`;
