@@ -26,6 +26,7 @@ import {
   testOnBatch,
   trainOnBatch,
   type WeightOptions,
+  warmup,
 } from './training.ts';
 
 /**
@@ -450,6 +451,23 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
   /** The loss and the metrics of one batch, in evaluation mode (Keras `test_on_batch`). */
   testOnBatch(this: Module, x: Rows, y: Rows, options?: Pick<WeightOptions, 'sampleWeight'>): Promise<Logs> {
     return testOnBatch(this, x, y, options);
+  }
+
+  /**
+   * Has the device compile what the module runs, so that the first real call is as fast as those that follow: `predict` for inputs like
+   * `x`, and with targets like `y` also training and `evaluate`, as `compile` says. Give batches of the size that will come. The module,
+   * its optimizer and the random numbers are as before.
+   *
+   * @throws UnsupportedError for targets before `compile`.
+   * @throws ShapeError for another number of targets than of inputs.
+   * @example
+   * ```ts
+   * const small = new tl.nn.Sequential(new tl.nn.Linear(4, 3));
+   * await small.warmup(tl.rand([32, 4]));
+   * ```
+   */
+  warmup(this: Module, x: Rows, y?: Rows): Promise<void> {
+    return warmup(this, x, y);
   }
 
   /** The outputs for one batch of inputs, in evaluation mode (Keras `predict_on_batch`). The tensor is the caller's. */

@@ -1,15 +1,18 @@
 import { noGrad } from '../autograd/grad.ts';
 import { ShapeError, UnsupportedError } from '../core/errors.ts';
+import { randomState, setRandomState } from '../core/random.ts';
 import { showShape } from '../core/shape.ts';
 import { asRows, countRows, isRows, type Rows, Subset, TensorDataset, toTensor } from '../data/dataset.ts';
 import { DataLoader } from '../data/loader.ts';
+import { assign_ } from '../ops/assign.ts';
+import { zeros } from '../ops/creation.ts';
 import { cat } from '../ops/joins.ts';
 import { checkFlag, checkOptions, describe } from '../ops/record.ts';
 import { reshape } from '../ops/structure.ts';
 import { Optimizer, rule } from '../optim/optimizer.ts';
 import type { Device } from '../tensor/device.ts';
-import { Scope, step } from '../tensor/scope.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { internal, keep, Scope, step } from '../tensor/scope.ts';
+import { Tensor } from '../tensor/tensor.ts';
 import {
   type Batches,
   Endless,
@@ -437,6 +440,83 @@ async function onBatch(
     return await totals.read('all');
   } finally {
     totals.dispose();
+  }
+}
+
+/** What training changes, to be put back: tensors by what they held, and the optimizer's state. */
+function keptState(model: Module, optimizer: Optimizer<object, string>): () => void {
+  const { state, paramGroups } = optimizer.stateDict();
+  const copies: Tensor[] = [];
+  const copy = (from: Tensor): Tensor => {
+    const { shape, dtype, device } = from;
+    const to = keep(assign_(zeros(shape, { dtype, device }), from));
+    copies.push(to);
+    return to;
+  };
+  const apart = <T>(of: Readonly<Record<string, T>>): Record<string, T | Tensor> =>
+    Object.fromEntries(Object.entries(of).map(([name, x]) => [name, x instanceof Tensor ? copy(x) : x]));
+  const changed = new Set([
+    ...model.parameters(),
+    ...model.buffers(),
+    ...optimizer.paramGroups.flatMap((g) => g.params),
+  ]);
+  const { values, dict } = internal('warmup', () =>
+    noGrad(() => ({
+      values: [...changed].map((x) => [x, copy(x)] as const),
+      dict: {
+        state: Object.fromEntries(
+          Object.entries(state).map(([i, of]) => [i, apart(of) as Record<string, Tensor | number>]),
+        ),
+        paramGroups,
+      },
+    })),
+  );
+  return () => {
+    step('warmup', () =>
+      noGrad(() => {
+        for (const [x, before] of values) assign_(x, before);
+        optimizer.loadStateDict(dict);
+      }),
+    );
+    for (const x of copies) x.dispose();
+  };
+}
+
+/** @internal See `Module.warmup`. */
+export async function warmup(model: Module, x: Rows, y?: Rows): Promise<void> {
+  const op = 'warmup';
+  const how = y === undefined ? null : compiledOf(op, model);
+  const random = randomState();
+  const restore = inMode(model, false);
+  try {
+    const out = predictRows(op, model, x);
+    try {
+      await out.device.sync();
+    } finally {
+      out.dispose();
+    }
+    if (!how || y === undefined) return;
+    const putBack = keptState(model, how.optimizer);
+    try {
+      for (const training of [true, false]) {
+        model.train(training);
+        const totals = new Totals(op, how.metrics, out.device);
+        try {
+          const pass = { op, model, how, classes: null, training };
+          // The first batch of a pass meets new totals, those that follow the ones before.
+          for (let i = 0; i < 2; i++) uploaded(op, { x, y }, out.device, (batch) => runBatch(pass, batch, totals));
+          await totals.read('all');
+        } finally {
+          totals.dispose();
+        }
+      }
+    } finally {
+      putBack();
+      await out.device.sync();
+    }
+  } finally {
+    restore();
+    setRandomState(random);
   }
 }
 

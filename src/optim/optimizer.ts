@@ -2,7 +2,7 @@ import { gradientsOrNull, noGrad } from '../autograd/grad.ts';
 import { ShapeError, UnsupportedError } from '../core/errors.ts';
 import { sameShape, showShape } from '../core/shape.ts';
 import { assign_ } from '../ops/assign.ts';
-import { full, zeros } from '../ops/creation.ts';
+import { full, tensor, zeros } from '../ops/creation.ts';
 import { add, cast, mul, neg } from '../ops/elementwise.ts';
 import { where } from '../ops/functions.ts';
 import { checkFunction, checkOptions, compose, describe } from '../ops/record.ts';
@@ -11,6 +11,9 @@ import { Tensor } from '../tensor/tensor.ts';
 import { type ClipGradNormOptions, checkClipNorm, checkClipValue, clippedByNorm, clippedByValue } from './clipping.ts';
 import { Counts, hasValue, type Numbers } from './counts.ts';
 import { plus, type Scalar } from './scalars.ts';
+
+/** Elements of a state that the host makes. */
+const MOST_FROM_HOST = 2 ** 20;
 
 /** Options that every optimizer has, for all parameters or for a group of them. */
 export interface OptimizerOptions {
@@ -456,9 +459,8 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
     const known = this.states.get(p);
     if (known && names.every((slot) => known[slot] && hasValue(known[slot])))
       return { slots: known, first: firstOf(known), fresh: false };
-    const made = compose(this.name, () =>
-      names.map((slot) => [slot, full(p.shape, this.start(options), { device: p.device })]),
-    );
+    const start = this.start(options);
+    const made = compose(this.name, () => names.map((slot) => [slot, startOf(p, start)]));
     const slots = Object.fromEntries(made) as Record<Slot, Tensor>;
     return { slots, first: firstOf(slots), fresh: true };
   }
@@ -504,6 +506,12 @@ export abstract class Optimizer<O extends OptimizerOptions = OptimizerOptions, S
     this.states.clear();
     this.counts.forget();
   }
+}
+
+/** From the host, so that the first step is planned and compiled like the others, but where it would be much to hold there. */
+function startOf({ shape, size, device }: Tensor, value: number): Tensor {
+  if (size > MOST_FROM_HOST) return full(shape, value, { device });
+  return tensor(new Float32Array(size).fill(value), { shape, device });
 }
 
 function firstOf(slots: Readonly<Record<string, Tensor>>): Tensor | undefined {
