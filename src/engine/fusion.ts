@@ -340,8 +340,11 @@ const SEARCH = 1024;
 
 interface Limits {
   readonly bindings: number;
-  /** Take it that dying inputs will be overwritten, which saves bindings; whether they can be is only known afterwards. */
-  readonly countInPlace: boolean;
+  /**
+   * Inputs that will not be overwritten, though they die. It is taken that all others are, which saves bindings; whether they can be is only
+   * known afterwards.
+   */
+  readonly kept: ReadonlySet<number>;
 }
 
 /** Decides which maps are written into their readers (rule 1), and writes them there. */
@@ -579,20 +582,23 @@ class Clusters {
   /** Values that a kernel for the cluster would bind. */
   private fits(c: Cluster): boolean {
     if (c.members.reduce((sum, m) => sum + m.item.cost, 0) > LONGEST) return false;
-    const outputs = this.outputsOf(c).length;
-    const inPlace = this.limits.countInPlace ? Math.min(outputs, this.donors(c)) : 0;
-    return this.inputsOf(c).size + outputs - inPlace <= this.limits.bindings;
+    const outputs = this.outputsOf(c);
+    const taking = outputs.filter((m) => c.inner === 0 || m.level === 'row').length;
+    return this.inputsOf(c).size + outputs.length - Math.min(taking, this.donors(c)) <= this.limits.bindings;
   }
 
   /** Dying externals that a map or an epilogue reads at its own index only: outputs that take them over share their binding. */
   private donors(c: Cluster): number {
-    if (c.kind === 'fixed' || c.inner > 0) return 0;
-    const size = sizeOf(c.domain);
+    if (c.kind === 'fixed') return 0;
+    const size = sizeOf(c.domain.slice(0, outerSize(c)));
     const shared = new Map<number, boolean>();
-    for (const { item } of c.members)
+    for (const { item, level } of c.members)
       for (const [i, { source, access }] of item.reads.entries()) {
-        if (source >= 0 || !this.externals[~source]!.dying || this.externals[~source]!.size !== size) continue;
-        const own = !isOperand(item.kind, i) && matchDims(outputShape(item), access, item.space, false) !== null;
+        if (source >= 0 || this.limits.kept.has(source)) continue;
+        if (!this.externals[~source]!.dying || this.externals[~source]!.size !== size) continue;
+        const late = c.inner === 0 || (level === 'row' && item.kind === 'map');
+        const own =
+          late && !isOperand(item.kind, i) && matchDims(outputShape(item), access, item.space, false) !== null;
         shared.set(source, own && shared.get(source) !== false);
       }
     return [...shared.values()].filter(Boolean).length;
@@ -610,9 +616,9 @@ class Clusters {
 
   /** Where a cluster stands in the program: where it may overwrite something, after all others that read it. */
   private place(c: Cluster): number {
-    if (c.kind === 'fixed' || c.inner > 0) return c.order;
+    if (c.kind === 'fixed') return c.order;
     const overwritten = c.members
-      .filter((m) => m.item.live)
+      .filter((m) => m.item.live && (c.inner === 0 || (m.level === 'row' && m.item.kind === 'map')))
       .flatMap((m) => m.item.reads.map((r) => r.source).filter((s) => s < 0 && this.externals[~s]!.dying));
     const readers = new Set(overwritten.flatMap((s) => this.consumers.get(s) ?? []).map((id) => this.of.get(id)!));
     readers.delete(c);

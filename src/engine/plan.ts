@@ -1,6 +1,7 @@
 import type { Backend, Program } from '../backends/backend.ts';
 import { bytesOf, type DType, widthOf } from '../core/dtype.ts';
-import { type Kernel, type Output, showKernel } from '../ir/kernel.ts';
+import { type Expr, walk } from '../ir/expr.ts';
+import { isLoop, type Kernel, type Output, showKernel } from '../ir/kernel.ts';
 import { inLanes } from '../ir/lanes.ts';
 import { type External, type FusedKernel, fuse, type Pending, type ScalarSource } from './fusion.ts';
 
@@ -74,8 +75,12 @@ class Slots {
 
 /** The input whose buffer an output may take over: one that dies here and is read only where the output writes. */
 function donor(kernel: Kernel, output: Output, candidates: readonly number[]): number | null {
-  if (kernel.kind !== 'map' && kernel.kind !== 'matmul') return null;
+  if (kernel.kind !== 'matmul' && !isLoop(kernel)) return null;
   const operands = kernel.kind === 'matmul' ? 2 : 0;
+  const rows = isLoop(kernel) && kernel.inner > 0;
+  if (rows && output.level === 'element') return null;
+  // While a row is computed, some of its threads may have written already what others still read.
+  const early = rows ? loadsOf([...kernel.reductions, ...kernel.outputs.filter((o) => o.level === 'element')]) : null;
   for (const binding of candidates) {
     const own = kernel.inputs.every(
       ({ binding: b, access }, i) =>
@@ -83,11 +88,24 @@ function donor(kernel: Kernel, output: Output, candidates: readonly number[]): n
         (i >= operands &&
           access.mode === 'direct' &&
           access.offset === output.offset &&
-          output.strides.every((s, d) => s === access.strides[d])),
+          access.strides.every((s, d) => s === (output.strides[d] ?? 0)) &&
+          !early?.has(i)),
     );
     if (own) return binding;
   }
   return null;
+}
+
+/** The inputs that expressions load. */
+function loadsOf(of: readonly { readonly expr: Expr }[]): Set<number> {
+  const found = new Set<number>();
+  walk(
+    of.map(({ expr }) => expr),
+    (e) => {
+      if (e.op === 'load' || e.op === 'loadAt') found.add(e.value);
+    },
+  );
+  return found;
 }
 
 /** Renumbers bindings after outputs took over their donors'. */
@@ -115,10 +133,20 @@ export function makePlan(
   fusion: boolean,
 ): Plan {
   const { bindings } = backend.limits;
-  const attempt = (countInPlace: boolean): Draft =>
-    draft(fuse(pending, externals, { bindings, countInPlace }, fusion), pending, sizes, externals, fusion);
-  let made = attempt(true);
-  if (fusion && made.steps.some(({ kernel }) => kernel.bindings > bindings)) made = attempt(false);
+  const kept = new Set<number>();
+  const attempt = (): Draft =>
+    draft(fuse(pending, externals, { bindings, kept }, fusion), pending, sizes, externals, fusion);
+  let made = attempt();
+  for (let again = fusion; again; ) {
+    const before = kept.size;
+    for (const { kernel, places } of made.steps) {
+      if (kernel.bindings <= bindings) continue;
+      const written = new Set(kernel.outputs.map((o) => o.binding));
+      for (const [b, place] of places.entries()) if (place < 0 && !written.has(b)) kept.add(place);
+    }
+    again = kept.size > before;
+    if (again) made = attempt();
+  }
   const steps = made.steps.map(({ kernel, ...step }): Step => {
     const cut = fusion && kernel.kind === 'map' ? inLanes(kernel) : kernel;
     return { program: backend.prepare(cut), ...step };

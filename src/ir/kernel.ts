@@ -32,8 +32,8 @@ export interface Output {
   readonly strides: readonly number[];
   readonly offset: number;
   /**
-   * The buffer it writes. Where an input has the same one (map kernels only), it is updated in place: at each point all
-   * outputs are computed before any is stored.
+   * The buffer it writes. Where an input has the same one, it is updated in place, by a map, the epilogue of a matmul, or at level `row`:
+   * it is read where it is written and nowhere else, and all outputs of a point or row are computed before any is stored.
    */
   readonly binding: number;
 }

@@ -11,7 +11,7 @@ import { cat, stack } from './joins.ts';
 import { matmul } from './matmul.ts';
 import { compose, deviceOf, produce, reading, taped } from './record.ts';
 import { type Sample, type Samples, sample } from './samples.ts';
-import { expand, narrow, reshape, select, slice, split, sum, transpose } from './structure.ts';
+import { expand, narrow, reshape, select, split, sum, transpose } from './structure.ts';
 
 /*
  * Recurrent layers as one op on the tape: a loop over time forward, and one back, whose steps are a matrix product and a map each.
@@ -319,37 +319,8 @@ const fused: Manner = {
   },
 };
 
-/** How many tensors one kernel puts into a row; each of its points looks at all of them. */
+/** How many parts a tensor is cut into at a time: the gradients of the parts are put together by as many. */
 const ROW = 7;
-
-/** Tensors of one shape along a new first dim, in levels of a few at a time, so that the time stays linear in their number. */
-function stacked(parts: readonly Tensor[]): Tensor {
-  const out = withGrad(false, () => level(parts));
-  return taped('stack', { gradient: unstacked, saves: 'nothing' }, parts, out);
-}
-
-function level(parts: readonly Tensor[]): Tensor {
-  const { length: n } = parts;
-  const shape = parts[0]!.shape;
-  if (n <= ROW) {
-    const loads = parts.map((_, i) => s.load(i, 'float32'));
-    let expr = loads[n - 1]!;
-    for (let i = n - 2; i >= 0; i--) expr = s.select(s.lt(s.index(0), i + 1), loads[i]!, expr);
-    const space = [n, ...shape];
-    return produce(deviceOf('stack', parts), 'stack', 'float32', space, {
-      template: template('map', expr),
-      space,
-      inputs: parts.map((p) => reading(p, space)),
-    });
-  }
-  // Groups of one size: the last one is filled up with its last tensor, which is cut off again.
-  const size = Math.ceil(n / Math.ceil(n / ROW));
-  const groups = Array.from({ length: Math.ceil(n / size) }, (_, g) =>
-    Array.from({ length: size }, (_, i) => parts[Math.min(g * size + i, n - 1)]!),
-  );
-  const rows = level(groups.map(level));
-  return slice(reshape(rows, [groups.length * size, ...shape]), 0, 0, n);
-}
 
 /** The tensors along the first dim: views, cut in levels, so that their gradients are put together in levels, too. */
 function unstacked(x: Tensor): Tensor[] {
@@ -440,7 +411,7 @@ function backward(
     lanes[timeOf(k)] = found;
     if (cell.stateful) dc = last(found);
   }
-  const all = stacked(lanes);
+  const all = stack(lanes);
   const product = reshape(narrow(all, 2, 0, cell.gates), [steps, batch, width]);
   const inputGradient = (): Tensor => {
     if (cell.inputLanes.every((lane, k) => lane === k)) return product;
@@ -480,7 +451,7 @@ function sequence(cell: Cell, operands: readonly Tensor[], biased: boolean, reve
   const keep = gradEnabled() && operands.some((x) => x.requiresGrad);
   const { kept, states } = withGrad(false, () => {
     const { c, ...made } = forward(cell, fused, givenOf(operands), keep);
-    return { ...made, states: stacked([...inOrder(made.states), ...(c ? [c] : [])]) };
+    return { ...made, states: stack([...inOrder(made.states), ...(c ? [c] : [])]) };
   });
   const gradient: GradientRule = (g, { inputs, output, needs }) => {
     const given = givenOf(inputs);

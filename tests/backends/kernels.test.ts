@@ -1020,6 +1020,45 @@ add('a row program over 70,000 rows', {
   buffers: [wholes(140_000), blank(140_000)],
 });
 
+for (const [r, length] of [
+  [1, 9000],
+  [3, 5],
+  [7, 1300],
+  [70, 33],
+  [300, 2],
+] as const)
+  for (const [layout, strides] of [
+    ['lie apart', [length, 1]],
+    ['side by side', [1, r]],
+  ] as const) {
+    const momentum = s.add(s.mul(f(1), s.uniform(0, 'float32')), sum);
+    add(`${r} rows of ${length}, which ${layout}: two buffers updated in place, once a row`, {
+      kernel: rows(
+        [r, length],
+        1,
+        [{ strides }, { strides: [1, 0] }, { strides: [1, 0] }],
+        [{ op: 'sum', expr: f(0) }],
+        [
+          { expr: momentum, level: 'row', binding: 1 },
+          { expr: s.sub(f(2), s.mul(momentum, s.uniform(1, 'float32'))), level: 'row', binding: 2 },
+        ],
+        ['float32', 'float32'],
+      ),
+      buffers: [wholes(r * length), wholes(r, -9, 9, 5), wholes(r, -9, 9, 6)],
+      scalars: [0.5, 0.25],
+    });
+  }
+add('a row program that writes elements, and updates a buffer in place once a row', {
+  kernel: rows(
+    [20, 1100],
+    1,
+    [{}, { strides: [1, 0] }],
+    [{ op: 'sum', expr: f(0) }],
+    [s.mul(f(0), 2), { expr: s.sub(f(1), sum), level: 'row', binding: 1 }],
+  ),
+  buffers: [wholes(22_000), wholes(20, -9, 9, 5), blank(22_000)],
+});
+
 // --- matmul ---
 
 for (const [m, k, n] of [

@@ -197,6 +197,38 @@ describe.each(devices)('engine on %s', (name) => {
     });
   });
 
+  it('updates a tensor in its own buffer once a row, after all that reads it', async () => {
+    await clean(device, async () => {
+      const [b, m, g] = [tl.ones([4]), tl.zeros([4]), tl.tidy(() => tl.ones([4, 6]).mul(2))] as const;
+      device.engine.flush();
+      const buffers = [b, m].map((t) => t.node.buffer);
+      const before = counters();
+      const step = (): void => {
+        const next = m.mul(0.5).add(g.sum({ dim: 1 }));
+        b.assign_(b.sub(next));
+        m.assign_(next);
+      };
+      tl.tidy(step);
+      expect(launched(before)).toBe(1);
+      expect([b, m].map((t) => t.node.buffer)).toEqual(buffers);
+      expect(await b.toArray()).toEqual([-11, -11, -11, -11]);
+      // The old elements are read by another kernel, which the program has later, and along the row.
+      const [sum, product] = tl.tidy(() => {
+        const old = b.mul(1);
+        step();
+        return [old.sum(), old.reshape([4, 1]).mul(g).sum()];
+      });
+      expect([await sum.item(), await product.item()]).toEqual([-44, -528]);
+      expect(await b.toArray()).toEqual([-29, -29, -29, -29]);
+      // What the row itself reads is no place to write to before the row is done.
+      tl.tidy(() => {
+        b.assign_(b.add(g.mul(b.reshape([4, 1])).sum({ dim: 1 })));
+      });
+      expect(await b.toArray()).toEqual([-377, -377, -377, -377]);
+      for (const t of [b, m, g, sum, product]) t.dispose();
+    });
+  });
+
   it('drops what nobody needs', async () => {
     await clean(device, () => {
       const before = counters();
