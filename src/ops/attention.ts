@@ -106,7 +106,7 @@ function attentionWeights(op: string, query: Tensor, key: Tensor, masks: readonl
   );
 }
 
-/** Bytes of scores that are made in one piece, and of which blocks are made; but a block has so many queries at least. */
+/** Bytes of scores that are made in one piece, and that a block has at most; but a block has so many queries at least. */
 const AT_ONCE = 2 ** 22;
 const LEAST_ROWS = 64;
 let forcedRows: number | null = null;
@@ -283,6 +283,7 @@ function checkMask(op: string, name: string, mask: Tensor): void {
 /**
  * Attention of queries [..., L, E] to keys [..., S, E] with values [..., S, V] (`F.scaled_dot_product_attention`): the values,
  * weighted by the softmax of the scaled products of queries and keys, as [..., L, V]. A query that may attend to no key gives zeros.
+ * Memory grows with L + S: where [..., L, S] is large, it is made for some queries after the others, and again for the gradient.
  *
  * @throws ShapeError when the shapes do not fit together.
  * @throws DTypeError for integers, and for masks that are neither bools nor floats.
@@ -333,7 +334,7 @@ export function scaledDotProductAttention(
 export interface MultiheadCallOptions {
   /** [N, S], or [S] without a batch: keys that are not attended to, by bools that are true or floats that are added. */
   readonly keyPaddingMask?: Tensor | null | undefined;
-  /** Give the weights, too; true unless given. */
+  /** Give the weights, too, for which all [N, numHeads, L, S] are made; true unless given. */
   readonly needWeights?: boolean | undefined;
   /** [L, S], or [N * numHeads, L, S]: bools that are true where a query does not attend, or floats that are added. */
   readonly attnMask?: Tensor | null | undefined;
@@ -393,7 +394,7 @@ function expectShape(op: string, name: string, t: Tensor | null | undefined, ...
 /**
  * Multi-head attention (`F.multi_head_attention_forward`; Vaswani et al., "Attention is all you need", 2017) of queries [L, N, E] to
  * keys [S, N, ...] with values [S, N, ...], or the same without the batch dim N. Of bools in masks, true means: not attended to. A
- * query that may attend to no key gets weights of 0.
+ * query that may attend to no key gets weights of 0. With `needWeights: false`, memory grows with L + S.
  *
  * @throws ShapeError when the shapes do not fit together, and for a number of heads that does not divide E.
  * @throws DTypeError for integers, and for masks that are neither bools nor floats.
