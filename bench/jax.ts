@@ -138,6 +138,11 @@ function contestant(jax: Jax, device: string, task: Task): Contestant {
         const { padding: p } = task;
         return lax.convGeneralDilated(x!, kernel!, [1, 1], [[p, p] as const, [p, p] as const]);
       });
+    case 'attention': {
+      // Its heads come after the length.
+      const shape = [1, task.length, task.heads, task.width];
+      return op([shape, shape, shape], (q, k, v) => nn.dotProductAttention(q!, k!, v!, { isCausal: true }));
+    }
     case 'gelu':
       return op([[task.size]], (x) => nn.gelu(x!, { approximate: true }));
     case 'sum':

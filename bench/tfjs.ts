@@ -120,6 +120,12 @@ function contestant(tf: Tf, backend: Backend, task: Task): Contestant {
       const kernel = tensor(permuted(input(task.kernel, 1), HWIO));
       return run([x, kernel], () => tf.conv2d(x, kernel, 1, task.padding));
     }
+    case 'attention': {
+      const shape = [1, task.heads, task.length, task.width];
+      const [q, k, v] = [tensor(input(shape, 0)), tensor(input(shape, 1)), tensor(input(shape, 2))];
+      const mask = tensor(causalMask(task.length));
+      return run([q, k, v, mask], () => attention(tf, q, k, v, mask, task.width));
+    }
     case 'gelu': {
       const x = tensor(input([task.size], 0));
       return run([x], () => {
@@ -158,7 +164,7 @@ function contestant(tf: Tf, backend: Backend, task: Task): Contestant {
       const rows = host.x instanceof Int32Array ? oneHot(host.x, GPT.tokens).data : host.x;
       const x = tf.tensor(rows, [batch, ...shape]);
       const y = tensor(oneHot(host.y, model === 'GPT' ? GPT.tokens : SIZES[3]));
-      const constants = model === 'GPT' ? { mask: tensor(causalMask) } : {};
+      const constants = model === 'GPT' ? { mask: tensor(causalMask(GPT.context)) } : {};
       const variables = Object.values(params);
       const adam = tf.train.adam(ADAM.rate, ADAM.beta1, ADAM.beta2, ADAM.eps);
       const loss = (): TfTensor => tf.losses.softmaxCrossEntropy(y, net(tf, { ...params, ...constants }, x));
@@ -214,12 +220,15 @@ function lstm(tf: Tf, p: Params, x: TfTensor): TfTensor {
 }
 
 /** What is added to the scores of attention: much below zero for later tokens. */
-const causalMask: HostArray = {
-  shape: [GPT.context, GPT.context],
-  data: Float32Array.from({ length: GPT.context ** 2 }, (_, i) =>
-    i % GPT.context > Math.floor(i / GPT.context) ? -1e9 : 0,
-  ),
-};
+const causalMask = (n: number): HostArray => ({
+  shape: [n, n],
+  data: Float32Array.from({ length: n ** 2 }, (_, i) => (i % n > Math.floor(i / n) ? -1e9 : 0)),
+});
+
+function attention(tf: Tf, q: TfTensor, k: TfTensor, v: TfTensor, mask: TfTensor, width: number): TfTensor {
+  const scores = tf.add(tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(width)), mask);
+  return tf.matMul(tf.softmax(scores, -1), v);
+}
 
 function gpt(tf: Tf, p: Params, x: TfTensor): TfTensor {
   const { context, width, heads, layers } = GPT;
@@ -240,8 +249,7 @@ function gpt(tf: Tf, p: Params, x: TfTensor): TfTensor {
     );
     const split = tf.transpose(qkv.reshape([-1, context, 3, heads, width / heads]), [2, 0, 3, 1, 4]);
     const [q, k, v] = tf.unstack(split, 0) as [TfTensor, TfTensor, TfTensor];
-    const scores = tf.add(tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(width / heads)), p.mask!);
-    const mixed = tf.transpose(tf.matMul(tf.softmax(scores, -1), v), [0, 2, 1, 3]).reshape([-1, width]);
+    const mixed = tf.transpose(attention(tf, q, k, v, p.mask!, width / heads), [0, 2, 1, 3]).reshape([-1, width]);
     h = tf.add(h, linear(tf, p, `${layer}.self_attn.out_proj`, mixed));
     const wide = linear(tf, p, `${layer}.linear1`, norm(h, `${layer}.norm2`));
     const gelu = tf.mul(tf.mul(wide, 0.5), tf.add(tf.erf(tf.mul(wide, Math.SQRT1_2)), 1));

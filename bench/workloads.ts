@@ -17,6 +17,7 @@ export type Task =
       readonly kernel: readonly [out: number, channels: number, height: number, width: number];
       readonly padding: number;
     }
+  | { readonly kind: 'attention'; readonly heads: number; readonly length: number; readonly width: number }
   | { readonly kind: 'train'; readonly model: ModelName; readonly batch: number };
 
 export interface Job {
@@ -44,6 +45,17 @@ function conv2d(batch: number, channels: number, size: number, without: readonly
     title: `conv2d [${task.input.join(', ')}] * [${task.kernel.join(', ')}], padding 1`,
     task,
     flops: 2 * sizeOf(task.input) * channels * 9,
+    without,
+  };
+}
+
+/** Heads, each of queries that attend to the keys before them: half of two products of length x length x width. */
+function attentionJob(heads: number, length: number, width: number, without: readonly DeviceKind[]): Job {
+  return {
+    name: `attention-${length}`,
+    title: `causal attention of [1, ${heads}, ${length}, ${width}]`,
+    task: { kind: 'attention', heads, length, width },
+    flops: 2 * heads * length ** 2 * width,
     without,
   };
 }
@@ -114,6 +126,7 @@ export function jobs(options: { readonly software: boolean; readonly large: bool
     ...rowJobs(1024, 4096, slow),
     conv2d(8, 64, 56, heavy),
     ...(software ? [conv2d(2, 32, 28, slow)] : []),
+    attentionJob(8, 1024, 64, heavy),
     ...trainJobs(slow, [BATCH.MLP, 128]),
   ];
 }
@@ -126,6 +139,7 @@ export function gpuJobs(quick: boolean): Job[] {
     geluJob(quick ? 2 ** 12 : 64 * MEGA, []),
     ...rowJobs(quick ? 16 : 16384, quick ? 64 : 4096, []),
     quick ? conv2d(1, 4, 8, []) : conv2d(8, 64, 56, []),
+    ...(quick ? [16] : [1024, 4096]).map((length) => attentionJob(8, length, 64, [])),
     ...(quick ? trainJobs([], [2], 2) : trainJobs([], [BATCH.MLP])),
   ];
 }
@@ -210,6 +224,12 @@ function ours(task: Task, { kind, fused }: OpenDevice): Make {
         const x = given([task.rows, task.cols], 0);
         const [weight, bias] = [given([task.cols], 1), given([task.cols], 2)];
         return op(device, kind, [x, weight, bias], () => layerNorm(x, weight, bias));
+      }
+      case 'attention': {
+        const [q, k, v] = [0, 1, 2].map((i) => given([1, task.heads, task.length, task.width], i));
+        return op(device, kind, [q!, k!, v!], () =>
+          tl.nn.functional.scaledDotProductAttention(q!, k!, v!, { isCausal: true }),
+        );
       }
       case 'train':
         return train(fused, kind, task, true);

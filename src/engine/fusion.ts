@@ -360,6 +360,17 @@ function inline(items: Item[], limits: Limits): Item[] {
     });
   const virtual = new Map<number, Item>();
   const out: Item[] = [];
+  const isProduct = (source: number): boolean => source >= 0 && items[source]!.kind === 'matmul';
+  /**
+   * What is the epilogue of a product is not carried on into that of a later one: all that it reads would have to stay until then. So a
+   * sum of products has each added up as it comes.
+   */
+  const settled = (item: Item, { reader }: { reader: Item }): boolean =>
+    reader.reads.some((r) => r.source > item.id && isProduct(r.source)) &&
+    item.reads.some(
+      ({ source, access }) =>
+        isProduct(source) && matchDims(outputShape(items[source]!), access, item.space, false) !== null,
+    );
   /** What each reader reads once its producers so far are written into it. */
   const reached = new Map<Item, Set<number>>();
   for (const original of items) {
@@ -378,7 +389,7 @@ function inline(items: Item[], limits: Limits): Item[] {
       uses.length > 0 &&
       (uses.every((u) => u.reader === uses[0]!.reader) || item.cost <= RECOMPUTE) &&
       uses.every((u) => {
-        if (u.operand || u.read.access.mode !== 'direct') return false;
+        if (u.operand || u.read.access.mode !== 'direct' || settled(item, u)) return false;
         // With the buffer that the reader writes.
         if (reads(u).size + 1 > limits.bindings) return false;
         if (item.placed) return identityDims(item, u.read.access, u.reader.space) !== null;

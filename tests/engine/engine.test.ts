@@ -140,6 +140,20 @@ describe.each(devices)('engine on %s', (name) => {
     });
   });
 
+  it('adds up products as they come, without keeping them all', async () => {
+    await clean(device, async () => {
+      const parts = Array.from({ length: 6 }, (_, i) => tl.full([8, 8], i + 1));
+      device.engine.flush();
+      const sum = (): Tensor => parts.slice(1).reduce((a, p) => a.add(p.matmul(p)), parts[0]!.matmul(parts[0]!));
+      const text = tl.tidy(() => tl.explain(sum()));
+      expect(text).toMatch(/^6 kernels, 1 buffer /);
+      expect(text.match(/in place/g)).toHaveLength(5);
+      const y = tl.tidy(sum);
+      expect(Array.from(await y.data())).toEqual(new Array(64).fill(8 * (1 + 4 + 9 + 16 + 25 + 36)));
+      for (const t of [...parts, y]) t.dispose();
+    });
+  });
+
   it('computes several updates of one shape in one kernel, in place', async () => {
     await clean(device, async () => {
       const [p, m, v] = [tl.ones([16]), tl.zeros([16]), tl.zeros([16])] as const;

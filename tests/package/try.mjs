@@ -26,14 +26,14 @@ const here = fileURLToPath(new URL('.', import.meta.url));
 /**
  * Bytes after gzip that bundles may take. To be raised in the change that needs it, with its reason there: core is every function of
  * tensorloom/functional, of which there are 250 with linear algebra, indexing and the transforms of autograd. Everything has layers,
- * losses, optimizers, training, data and estimators besides. One op takes what all ops have in common: handles with int8, uint8 and
- * GPU buffers, and the checks of options.
+ * losses, attention in blocks, optimizers, training, data and estimators besides. One op takes what all ops have in common: handles with
+ * int8, uint8 and GPU buffers, and the checks of options.
  */
 const LARGEST = {
   'one op, functional': 14_800,
   'one op and init, functional': 29_200,
   'core and WebGPU': 100_000,
-  'everything and WebGPU': 169_000,
+  'everything and WebGPU': 170_000,
 };
 
 /** @param {string} command @param {string[]} args @param {string} cwd */
