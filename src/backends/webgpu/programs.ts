@@ -216,7 +216,7 @@ export class Programs {
       const even = Math.ceil(m / Math.ceil(m / most));
       const rows = even > 8 ? 4 * Math.ceil(even / 4) : even;
       const steps = (long ? [4, 5, 7, 3, 2] : [5, 7, 3]).find((s) => kernel.space[dims.k.at(-1)!]! % s === 0) ?? 1;
-      const shared = { lanes: this.lanes, steps, ...readings(kernel, steps) };
+      const shared = { lanes: this.lanes, steps, ...readings(kernel, steps, rows) };
       return plan(matmulSubgroups, { rows, fours, shared }, 4 * fours * threads, rows, { THREADS: threads });
     }
     if (this.software || Math.min(m, n) <= 16) {

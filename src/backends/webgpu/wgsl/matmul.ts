@@ -20,17 +20,19 @@ export interface SharedReads {
 }
 export type Reading = 'depth' | 'side' | 'single';
 
-/** Can an operand be read in vectors of four along its last dim of k, or of m or n, that nothing else reads or writes? */
-function readingOf(kernel: MatmulKernel, operand: 0 | 1, steps: number): Reading {
+/**
+ * Can an operand be read in vectors of four along its last dim of k, or of m or n, that nothing else reads or writes? Along m threads
+ * begin at multiples of their rows.
+ */
+function readingOf(kernel: MatmulKernel, operand: 0 | 1, steps: number, rows: number): Reading {
   const { access, binding } = kernel.inputs[operand]!;
   const others = [...kernel.inputs.slice(2), ...kernel.outputs];
   const dims = matmulDims(kernel);
   const side = (operand === 0 ? dims.m : dims.n).at(-1)!;
   const depth = dims.k.at(-1)!;
   if (access.mode !== 'direct' || access.offset % 4 !== 0 || others.some((x) => x.binding === binding)) return 'single';
-  const along = (steps === 4 ? [depth, side] : [side]).find(
-    (d) => access.strides[d] === 1 && kernel.space[d]! % 4 === 0,
-  );
+  const candidates = [...(steps === 4 ? [depth] : []), ...(operand === 1 || rows % 4 === 0 ? [side] : [])];
+  const along = candidates.find((d) => access.strides[d] === 1 && kernel.space[d]! % 4 === 0);
   const whole = access.strides.every((s, d) => d === along || s % 4 === 0 || kernel.space[d] === 1);
   return along === undefined || !whole ? 'single' : along === depth ? 'depth' : 'side';
 }
@@ -48,8 +50,8 @@ const repeat = (text: string, mark: string, times: number): string => {
 };
 
 /** How both operands can be read; a buffer that is both is read in one way. */
-export function readings(kernel: MatmulKernel, steps: number): { a: Reading; b: Reading } {
-  const [a, b] = [readingOf(kernel, 0, steps), readingOf(kernel, 1, steps)];
+export function readings(kernel: MatmulKernel, steps: number, rows: number): { a: Reading; b: Reading } {
+  const [a, b] = [readingOf(kernel, 0, steps, rows), readingOf(kernel, 1, steps, rows)];
   const same = kernel.inputs[0]!.binding === kernel.inputs[1]!.binding;
   return same && (a === 'single' || b === 'single') ? { a: 'single', b: 'single' } : { a, b };
 }
