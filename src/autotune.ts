@@ -1,6 +1,7 @@
 import type { TuningProgress, TuningTable } from './backends/tuning.ts';
-import { checkOptions } from './ops/record.ts';
-import { type Device, defaultDevice } from './tensor/device.ts';
+import { DeviceError } from './core/errors.ts';
+import { checkOptions, describe } from './ops/record.ts';
+import { Device, defaultDevice } from './tensor/device.ts';
 
 /** Options of `autotune`. */
 export interface AutotuneOptions {
@@ -41,6 +42,8 @@ export interface AutotuneOptions {
 export async function autotune(fn: () => unknown, options: AutotuneOptions = {}): Promise<TuningTable> {
   checkOptions('autotune', options, ['device', 'onProgress']);
   const { device = defaultDevice('autotune'), onProgress } = options;
+  if (!(device instanceof Device))
+    throw new DeviceError(`autotune: ${describe(device)} is no device; pass what init() or device() gave`);
   const { tune } = await import('./tuning.ts');
   return tune(fn, device, onProgress);
 }

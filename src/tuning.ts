@@ -1,4 +1,4 @@
-// What `autotune` and the option `tuning` do; loaded when they are used.
+// What `autotune` and the option `tuning` do; loaded when they are used, so it imports nothing that a bundle of one op lacks.
 import {
   kindKey,
   type TunedAdapter,
@@ -6,9 +6,9 @@ import {
   type TuningProgress,
   type TuningTable,
 } from './backends/tuning.ts';
-import { DeviceError, FormatError, UnsupportedError } from './core/errors.ts';
-import { describe } from './ops/record.ts';
-import { Device } from './tensor/device.ts';
+import { describe } from './core/check.ts';
+import { FormatError, UnsupportedError } from './core/errors.ts';
+import type { Device } from './tensor/device.ts';
 
 const VERSION = 1;
 const FORMS = ['tiled', 'registers', 'subgroups'];
@@ -105,8 +105,6 @@ export async function tune(
 ): Promise<TuningTable> {
   if (typeof fn !== 'function')
     throw new UnsupportedError(`autotune: expected a function that runs what is to be tuned, got ${describe(fn)}`);
-  if (!(device instanceof Device))
-    throw new DeviceError(`autotune: ${describe(device)} is no device; pass what init() or device() gave`);
   if (onProgress !== undefined && typeof onProgress !== 'function')
     throw new UnsupportedError(`autotune: onProgress is ${describe(onProgress)}, but it must be a function`);
   if (tuned.has(device))

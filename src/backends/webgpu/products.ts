@@ -65,8 +65,10 @@ export function usualTile(kernel: MatmulKernel, { software, lanes }: Kind): Tile
     const most = long ? 32 : short ? 8 : 16;
     const even = Math.ceil(m / Math.ceil(m / most));
     const rows = even > 8 ? 4 * Math.ceil(even / 4) : even;
+    // Several steps at a time spare odometers of several dims, and vectors of four steps pay where there are many of them. Elsewhere one step
+    // is as fast as five or seven, or up to a third faster, and takes a quarter of the time to compile.
     const last = kernel.space.at(-1)!;
-    const depth = (long ? [4, 5, 7, 3, 2] : [5, 7, 3]).find((s) => last % s === 0) ?? 1;
+    const depth = (long ? [4, 5, 7, 3, 2] : kernel.inner > 1 ? [5, 7, 3] : []).find((s) => last % s === 0) ?? 1;
     return { form: 'subgroups', rows, columns, threads: [threads, 1], depth };
   }
   if (software || Math.min(m, n) <= 16) {

@@ -43,28 +43,28 @@ const tiled = (rows: number, columns: number, side: number, depth: number): Tile
   depth,
 });
 
-/** Workgroup tiles of 32x32x32 and 64x64x16, and those that only hardware gains from. */
+/** Workgroup tiles of 32x32x32 and 64x64x16, and larger ones. */
 const SMALL_TILES = [tiled(4, 4, 8, 32), tiled(4, 4, 16, 16)];
 const LARGE_TILES = [
   ...[tiled(8, 8, 16, 8), tiled(8, 8, 16, 16), tiled(8, 4, 16, 16), tiled(4, 8, 16, 16)],
   ...[tiled(4, 4, 16, 32), tiled(8, 8, 8, 16)],
 ];
 
-/** Tiles of a product that is made in one. */
+/** Tiles of a product that is made in one. Software adapters take long to compile each, and gain nothing from workgroup memory. */
 function tiles(kernel: MatmulKernel, { software, lanes }: Kind): TileVariant[] {
   const { m, n } = matmulSizes(kernel);
-  const found = software ? [...SMALL_TILES] : [...SMALL_TILES, ...LARGE_TILES];
+  const found = software ? [SMALL_TILES[0]!] : [...SMALL_TILES, ...LARGE_TILES];
   const heights = [1, 4, 8, 16].filter((rows) => rows < 2 * m);
   const widths = [4, 8].filter((columns) => columns < 2 * n);
   const threads = software ? 8 : 64;
-  for (const rows of heights)
+  for (const rows of software ? heights.slice(-2) : heights)
     for (const columns of widths) {
       const widest = clamp(powerOfTwo(n / columns), 1, threads);
-      for (const x of new Set([widest, Math.max(1, widest / 4)]))
+      for (const x of new Set(software ? [widest] : [widest, Math.max(1, widest / 4)]))
         found.push({ form: 'registers', rows, columns, threads: [x, threads / x], depth: 1 });
     }
   const last = kernel.space.at(-1)!;
-  const depths = [1, 4, [5, 7, 3, 2].find((steps) => last % steps === 0) ?? 1];
+  const depths = [1, [4, 5, 7, 3, 2].find((steps) => last % steps === 0) ?? 1];
   for (const rows of [4, 8, 16, 32].filter((rows) => lanes > 0 && rows < 2 * m))
     for (const columns of widths.filter((columns) => software || rows * columns <= 128))
       for (const depth of new Set(depths))
