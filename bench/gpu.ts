@@ -16,6 +16,7 @@ import { BATCH, MODEL_NAMES } from './models.ts';
 import { PEER_NAMES } from './peers.ts';
 import { openSession } from './session.ts';
 import { MODELS } from './training.ts';
+import { type TunedWorkload, tuneJobs } from './tuning.ts';
 import { gpuJobs } from './workloads.ts';
 
 /** Steps of the MLP that follow each other without a read. */
@@ -32,6 +33,8 @@ interface GpuReport {
   readonly machine: MachineReport;
   readonly rounds: number;
   readonly figures: Figure[];
+  /** What autotune found; the table itself is in a file of its own. */
+  tuned?: readonly TunedWorkload[];
   stream?: Stream;
   counts?: readonly CountReport[];
 }
@@ -85,7 +88,8 @@ async function main(): Promise<void> {
   const folder = fileURLToPath(new URL('./results', import.meta.url));
   await mkdir(folder, { recursive: true });
   const kind = quick ? 'gpu-quick' : 'gpu';
-  const path = `${folder}/${report.date.slice(0, 10)}-${kind}-${slug(adapter)}-node${machine.node.split('.')[0]}`;
+  const name = `${report.date.slice(0, 10)}-${kind}-${slug(adapter)}`;
+  const path = `${folder}/${name}-node${machine.node.split('.')[0]}`;
   const save = async (): Promise<void> => {
     await writeFile(`${path}.json`, `${JSON.stringify(report, null, 2)}\n`);
     await writeFile(`${path}.svg`, figuresChart(figures, 'webgpu', `${adapter}, Node ${machine.node}`));
@@ -99,6 +103,16 @@ async function main(): Promise<void> {
     await save();
   }
   await session.close();
+
+  await tuneJobs(gpuJobs(quick), {
+    rounds,
+    progress,
+    save: async (found, table) => {
+      report.tuned = found;
+      await writeFile(`${folder}/${name}-tuning.json`, `${JSON.stringify(table, null, 2)}\n`);
+      await save();
+    },
+  });
 
   const msPerStep = await streamMs();
   const counts = await countModels('hardware', { steps: 50 });
@@ -120,7 +134,7 @@ async function main(): Promise<void> {
   report.counts = counts;
   showCounts(counts);
   await save();
-  console.log(`\nwritten to bench/results/${basename(path)}.json and .svg`);
+  console.log(`\nwritten to bench/results/${basename(path)}.json and .svg, and ${name}-tuning.json`);
 }
 
 main().then(

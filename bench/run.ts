@@ -13,6 +13,7 @@ import { describeMachine, type MachineReport, terminalProgress } from './machine
 import { MODEL_NAMES } from './models.ts';
 import { PEER_NAMES } from './peers.ts';
 import { openSession } from './session.ts';
+import { type TunedWorkload, tuneJobs } from './tuning.ts';
 import { jobs } from './workloads.ts';
 
 const USAGE = `npm run bench -- [options]
@@ -23,6 +24,7 @@ const USAGE = `npm run bench -- [options]
   --copy           what WebGPU copies from buffer to buffer, in the rounds of workloads that are bound by memory
   --rounds N       samples of each contestant, 15 unless given
   --first-step     no workloads: the first train step of each model in a new process (a new browser with --browser), 3 rounds unless given
+  --tune           no devices but webgpu: what autotune finds for the workloads, and their times with it and without
   --browser        in headless Chromium, not in Node
   --counts         no times: what a training step asks of WebGPU, on Dawn's null backend
   --json FILE      write the figures to a file, too
@@ -35,6 +37,7 @@ interface Report {
   readonly machine: MachineReport;
   readonly rounds?: number;
   readonly figures?: readonly Figure[];
+  readonly tuned?: readonly TunedWorkload[];
   readonly counts?: readonly CountReport[];
 }
 
@@ -66,6 +69,7 @@ async function main(): Promise<void> {
       copy: { type: 'boolean', default: false },
       rounds: { type: 'string' },
       'first-step': { type: 'boolean', default: false },
+      tune: { type: 'boolean', default: false },
       browser: { type: 'boolean', default: false },
       counts: { type: 'boolean', default: false },
       json: { type: 'string' },
@@ -74,13 +78,14 @@ async function main(): Promise<void> {
     },
   });
   if (values.help) return console.log(USAGE);
+  if (values.tune && values.browser) throw new Error('--tune is for Node: it takes no --browser');
   const { only, browser, copy, large, 'first-step': first } = values;
   const rounds = Number(values.rounds ?? (first ? 3 : 15));
   if (!Number.isInteger(rounds) || rounds < 1)
     throw new Error(`--rounds is ${values.rounds}; it must be a whole number`);
   // A page has no reference device to compare with: it is there for tests.
   const all = browser ? KINDS.filter((kind) => kind !== 'reference') : KINDS;
-  const kinds = (values.backend ?? all) as readonly DeviceKind[];
+  const kinds = (values.tune ? ['webgpu'] : (values.backend ?? all)) as readonly DeviceKind[];
   for (const kind of kinds)
     if (!all.includes(kind)) throw new Error(`--backend is ${kind}; it may be ${all.join(', ')}`);
   const peers = values.peers && peersInstalled;
@@ -111,6 +116,22 @@ async function main(): Promise<void> {
   for (const { kind, description } of session.devices) console.log(`${kind}: ${description}`);
 
   const figures: Figure[] = [];
+  // As the adapter's description ends.
+  const chosen = jobs({ software: !adapter || /\(software\)$/.test(adapter), large }).filter(
+    ({ name }) => !only || only.some((start) => name.startsWith(start)),
+  );
+  if (values.tune) {
+    await session.close();
+    let tuned: readonly TunedWorkload[] = [];
+    await tuneJobs(chosen, {
+      rounds,
+      progress,
+      save: async (found) => {
+        tuned = found;
+      },
+    });
+    return save(values.json, { date: today(), machine, rounds, tuned });
+  }
   if (first) {
     await session.close();
     const models = MODEL_NAMES.filter((name) => !only || only.some((start) => name.toLowerCase().startsWith(start)));
@@ -118,9 +139,7 @@ async function main(): Promise<void> {
     figures.push(...(await firstSteps(here, { peers, models, rounds, progress, show: showFigures }, run)));
   } else {
     if (here.includes('reference')) console.log('The reference device is left out but for the smallest sizes.');
-    // As the adapter's description ends.
-    for (const job of jobs({ software: !adapter || /\(software\)$/.test(adapter), large })) {
-      if (only && !only.some((name) => job.name.startsWith(name))) continue;
+    for (const job of chosen) {
       const found = await session.time(job, rounds);
       progress('');
       if (found.length > 0) showFigures(job.title, found);

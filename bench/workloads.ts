@@ -189,7 +189,8 @@ function layerNorm(x: tl.Tensor, weight: tl.Tensor, bias: tl.Tensor): tl.Tensor 
   return tl.add(tl.mul(tl.div(centred, tl.sqrt(tl.add(variance, 1e-5))), weight), bias);
 }
 
-function ours(task: Task, { kind, fused }: OpenDevice): Make {
+/** What does a task on a device. */
+export function ours(task: Task, { kind, fused }: OpenDevice): Make {
   return () => {
     const device = fused;
     tl.setDefaultDevice(device);

@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export * from './autograd/index.ts';
+export { autotune } from './autotune.ts';
 export * from './core/errors.ts';
 export { manualSeed } from './core/random.ts';
 export { device, init } from './init.ts';

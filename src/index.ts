@@ -6,6 +6,17 @@
 import './methods/install.ts';
 
 export * from './autograd/index.ts';
+export { type AutotuneOptions, autotune } from './autotune.ts';
+export type {
+  OperandLayout,
+  ProductKind,
+  TileVariant,
+  TunedAdapter,
+  TuningEntry,
+  TuningProgress,
+  TuningTable,
+  Variant,
+} from './backends/tuning.ts';
 export type { DType, TypedArrays } from './core/dtype.ts';
 export * from './core/errors.ts';
 export type { PrintOptions, PrintSettings } from './core/format.ts';

@@ -1,4 +1,5 @@
 import type { Backend } from './backends/backend.ts';
+import type { TuningTable } from './backends/tuning.ts';
 import { DeviceError, UnsupportedError } from './core/errors.ts';
 import { checkOptions } from './ops/record.ts';
 import { Device, setDefaultDevice } from './tensor/device.ts';
@@ -18,6 +19,11 @@ export interface InitOptions {
   readonly limits?: 'adapter' | 'default' | undefined;
   /** Fuse ops into as few kernels as possible; true unless given. Off, every op is a kernel of its own. */
   readonly fusion?: boolean | undefined;
+  /**
+   * What `autotune` gave on an earlier run, or several such tables: the one that was measured on the adapter that is found holds from the
+   * start. A warning says so where there is none for the adapter; devices other than WebGPU need none.
+   */
+  readonly tuning?: TuningTable | readonly TuningTable[] | undefined;
 }
 
 type FindGPU = () => Promise<GPU | null>;
@@ -97,12 +103,14 @@ async function choose(options: InitOptions): Promise<Device> {
 /**
  * Makes a device, without making it the default.
  *
- * @throws DeviceError when it is not there, saying what to do.
+ * @throws DeviceError when it is not there, saying what to do, and FormatError for a tuning table that is malformed or of another version.
  */
 export async function device(name: DeviceName = 'auto', options: Omit<InitOptions, 'device'> = {}): Promise<Device> {
-  checkOptions('device', options, ['gpuDevice', 'precision', 'limits', 'fusion']);
+  checkOptions('device', options, ['gpuDevice', 'precision', 'limits', 'fusion', 'tuning']);
+  const tables = options.tuning && (await import('./tuning.ts')).checkedTables(options.tuning);
   const made = await choose({ ...options, device: name });
   if (options.fusion === false) made.engine.fusion = false;
+  await tables?.(made);
   return made;
 }
 
@@ -110,7 +118,7 @@ export async function device(name: DeviceName = 'auto', options: Omit<InitOption
  * Finds a device and makes it the default; call it before any tensor is made.
  *
  * @returns the device; its `name`, `description` and `reason` say what was taken and why.
- * @throws DeviceError when the device asked for is not there.
+ * @throws DeviceError when the device asked for is not there, and FormatError for a tuning table that is malformed or of another version.
  * @example
  * ```ts
  * const device = await tl.init();
@@ -118,7 +126,7 @@ export async function device(name: DeviceName = 'auto', options: Omit<InitOption
  * ```
  */
 export async function init(options: InitOptions = {}): Promise<Device> {
-  checkOptions('init', options, ['device', 'gpuDevice', 'precision', 'limits', 'fusion']);
+  checkOptions('init', options, ['device', 'gpuDevice', 'precision', 'limits', 'fusion', 'tuning']);
   const { device: name, ...rest } = options;
   const made = await device(name ?? (options.gpuDevice ? 'webgpu' : 'auto'), rest);
   setDefaultDevice(made);

@@ -1,6 +1,7 @@
 import type { DType } from '../core/dtype.ts';
 import type { Kernel } from '../ir/kernel.ts';
 import type { Clock } from './clock.ts';
+import type { Tuner } from './tuning.ts';
 
 /** Memory of a device. Owned by whoever allocated it until `release`; opaque otherwise. */
 export interface Buffer {
@@ -87,6 +88,8 @@ export interface Backend {
   readonly halves: boolean;
   /** Times launches, where the device can. */
   readonly clock: Clock | undefined;
+  /** Loads what measures the variants of products, where there are any. */
+  tuner?(): Promise<Tuner>;
   /**
    * A buffer of at least the given bytes (a multiple of 4; 0 is allowed), its content undefined. Throws OutOfMemoryError.
    * `prefer` is the id of the buffer that the caller had for this the last time, to be given again if it is free.

@@ -443,6 +443,11 @@ export class Engine {
     return plan;
   }
 
+  /** Has every plan made anew, since the backend would make other programs now. */
+  forgetPlans(): void {
+    this.plans.clear();
+  }
+
   private makePlan(nodes: readonly Node[], externals: readonly Node[]): Plan {
     const pending = nodes.map((node): Pending => {
       const { template, space, inner, k, inputs } = node.operation!;

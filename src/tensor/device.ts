@@ -1,4 +1,5 @@
 import type { Backend } from '../backends/backend.ts';
+import type { TuningTable } from '../backends/tuning.ts';
 import { describe } from '../core/check.ts';
 import { DeviceError } from '../core/errors.ts';
 import { Engine } from '../engine/engine.ts';
@@ -7,6 +8,8 @@ import { Engine } from '../engine/engine.ts';
 export class Device {
   /** @internal */
   readonly engine: Engine;
+  /** @internal */
+  tuned: TuningTable | null = null;
   private closed = false;
 
   /** @internal */
@@ -24,6 +27,11 @@ export class Device {
   /** Adapter, instruction set or precision. */
   get description(): string {
     return this.backend.description;
+  }
+
+  /** How products run fastest here, by `autotune` and the option `tuning`; null where neither has said. */
+  get tuning(): TuningTable | null {
+    return this.tuned;
   }
 
   /** True once it was destroyed. */

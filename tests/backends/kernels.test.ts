@@ -1142,6 +1142,11 @@ for (const [m, k, n] of [
       kernel: matmul([m, n], k, { a: { strides: a, offset }, b: { strides: b, offset } }),
       buffers: [wholes(3500), wholes(3500, -8, 8, 5), blank(m * n)],
     });
+for (const m of [12, 20, 28])
+  add(`matmul of a transposed 8x${m} by 8x16, whole numbers`, {
+    kernel: matmul([m, 16], 8, { a: { strides: [1, m] } }),
+    buffers: [wholes(8 * m), wholes(8 * 16, -9, 9, 5), blank([m, 16])],
+  });
 add('matmul of one buffer by itself, in vectors', {
   kernel: matmul([32, 32], 32, { b: { strides: [32, 1], binding: 0 }, targets: [{ expr: sum, binding: 1 }] }),
   buffers: [wholes(1024), blank(1024)],

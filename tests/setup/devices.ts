@@ -40,6 +40,9 @@ export const variants: string | undefined = variables.TENSORLOOM_VARIANTS;
 if (variants !== undefined && variants !== 'hardware' && variants !== 'registers')
   throw new Error(`TENSORLOOM_VARIANTS is '${variants}'; it may be hardware or registers`);
 
+/** Whether tests that take long cover everything: `TENSORLOOM_EXHAUSTIVE=1`. */
+export const exhaustive: boolean = Boolean(variables.TENSORLOOM_EXHAUSTIVE);
+
 let found: Promise<GPU> | undefined;
 
 /**

@@ -1,5 +1,6 @@
 import type { Clock, Timing } from '../clock.ts';
 import { COPY_DST, COPY_SRC, MAP_MODE_READ, MAP_READ, QUERY_RESOLVE } from './constants.ts';
+import type { TimedPasses } from './encoder.ts';
 import type { OrderedQueue } from './queue.ts';
 
 /** A set of queries has at most 4096, two for each pass. */
@@ -13,7 +14,8 @@ interface Taken {
 }
 
 /** Times dispatches by timestamp queries: each is a pass of its own while it runs. */
-export class GPUClock implements Clock {
+export class GPUClock implements Clock, TimedPasses {
+  readonly apart = true;
   private set: GPUQuerySet | null = null;
   private resolved: GPUBuffer | null = null;
   private labels: string[] = [];

@@ -1,5 +1,4 @@
 import { isFloating } from '../../core/dtype.ts';
-import type { GPUClock } from './clock.ts';
 import { COPY_DST, type Counters, UNIFORM } from './constants.ts';
 import type { Memory } from './pool.ts';
 import type { Step } from './programs.ts';
@@ -10,6 +9,16 @@ export interface Job {
   readonly memories: readonly Memory[];
   readonly scalars: readonly number[];
   readonly label: string;
+}
+
+/** Begins passes that are timed. */
+export interface TimedPasses {
+  readonly running: boolean;
+  /** Every job is a pass of its own. */
+  readonly apart: boolean;
+  pass(encoder: GPUCommandEncoder, label: string): GPUComputePassEncoder;
+  /** Called at the end of the passes. */
+  take(encoder: GPUCommandEncoder): void;
 }
 
 const GROUPS_KEPT = 8192;
@@ -43,7 +52,7 @@ export class Encoder {
     return true;
   }
 
-  encode(encoder: GPUCommandEncoder, jobs: readonly Job[], clock: GPUClock | undefined): void {
+  encode(encoder: GPUCommandEncoder, jobs: readonly Job[], clock: TimedPasses | undefined): void {
     const arena = this.fillArena(jobs);
     const timed = clock?.running ? clock : undefined;
     let pass: GPUComputePassEncoder | undefined;
@@ -53,7 +62,7 @@ export class Encoder {
     let offset = 0;
     for (const job of jobs) {
       const { pipeline, groups } = job.step;
-      if (!pass || timed) {
+      if (!pass || timed?.apart) {
         pass?.end();
         pass = timed ? timed.pass(encoder, job.label) : encoder.beginComputePass();
         current = undefined;

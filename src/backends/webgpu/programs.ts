@@ -1,20 +1,9 @@
-import matmulRegisters from '../../../shaders/matmul_registers.wgsl';
-import matmulSubgroups from '../../../shaders/matmul_subgroups.wgsl';
-import matmulTiled from '../../../shaders/matmul_tiled.wgsl';
 import type { DType } from '../../core/dtype.ts';
 import { sizeOf } from '../../core/shape.ts';
 import { foldBatch } from '../../ir/coalesce.ts';
-import {
-  extent,
-  isLoop,
-  type Kernel,
-  kernelKey,
-  type LoopKernel,
-  type MatmulKernel,
-  matmulDims,
-  outerSpace,
-} from '../../ir/kernel.ts';
+import { isLoop, type Kernel, kernelKey, type LoopKernel, type MatmulKernel, outerSpace } from '../../ir/kernel.ts';
 import type { Program } from '../backend.ts';
+import type { Variant } from '../tuning.ts';
 import { boundaryParts } from './boundaries.ts';
 import {
   asReduction,
@@ -30,10 +19,10 @@ import {
   splitRows,
   whole,
 } from './lower.ts';
-import type { Constants, Pipeline, Pipelines } from './pipelines.ts';
+import type { Pipeline, Pipelines } from './pipelines.ts';
 import type { Memory } from './pool.ts';
+import { type Kind, tilePlan, usualVariant } from './products.ts';
 import { mapShader, mapSteps, vectorBindings } from './wgsl/map.ts';
-import { columnCount, matmulShader, readings, type ThreadTile } from './wgsl/matmul.ts';
 import { passes, rowCount, rowLength, rowsShader } from './wgsl/rows.ts';
 
 /** A dispatch of a program. */
@@ -57,16 +46,6 @@ export class WebGPUProgram implements Program {
   ) {}
 }
 
-const SKELETONS = new Map([
-  [matmulRegisters, 'registers'],
-  [matmulSubgroups, 'subgroups'],
-  [matmulTiled, 'tiled'],
-]);
-
-/** So many multiplications of a product are worth the longest code, and fewer than so many only the shortest. */
-const LONG_PRODUCT = 2 ** 27;
-const SHORT_PRODUCT = 2 ** 19;
-
 const GROUPS_PER_DIMENSION = 65535;
 
 /** A grid of at least `n` workgroups, with few to spare. */
@@ -76,34 +55,31 @@ export function grid(n: number): [number, number, number] {
   return [Math.ceil(n / z / y), y, z];
 }
 
-/** Products in a batch, and the sizes of one. */
-function matmulSizes(kernel: MatmulKernel): { batch: number; m: number; n: number; k: number } {
-  const dims = matmulDims(kernel);
-  const [batch, m, n, k] = [dims.batch, dims.m, dims.n, dims.k].map((of) => extent(kernel.space, of));
-  return { batch: batch!, m: m!, n: n!, k: k! };
-}
-
 /** Chooses variants of kernels by shape and adapter, and makes their programs. */
 export class Programs {
+  /** The variant of a product that was measured to be faster than the usual one, where there is one. */
+  measured: ((folded: MatmulKernel) => Variant | undefined) | undefined;
+  /** Told of every kernel that is submitted. */
+  watcher: ((kernel: Kernel) => void) | undefined;
+
   constructor(
     private readonly pipelines: Pipelines,
-    private readonly software: boolean,
-    /** Threads of a subgroup, where the device has them and always as many; else 0. */
-    private readonly lanes: number,
+    readonly kind: Kind,
   ) {}
 
-  make(kernel: Kernel): WebGPUProgram {
-    const { parts, scratch } = this.parts(kernel);
+  /** A program of the kernel, and of the variant if it is a product and one is given. */
+  make(kernel: Kernel, variant?: Variant): WebGPUProgram {
+    const { parts, scratch } = this.parts(kernel, variant);
     const steps = parts.map((part) => this.step(part));
     return new WebGPUProgram(kernel, steps, scratch);
   }
 
-  private parts(kernel: Kernel): Split {
-    if (!isLoop(kernel) && kernel.kind !== 'matmul') return boundaryParts(kernel, this.software);
+  private parts(kernel: Kernel, variant: Variant | undefined): Split {
+    if (!isLoop(kernel) && kernel.kind !== 'matmul') return boundaryParts(kernel, this.kind.software);
     if (sizeOf(outerSpace(kernel)) === 0) return { parts: [], scratch: [] };
-    const nest = kernel.kind === 'matmul' ? this.suitable(kernel) : kernel;
-    const split = nest.kind === 'matmul' ? this.splitMatmul(nest) : this.split(nest);
-    return split ?? { parts: [whole(nest)], scratch: [] };
+    if (isLoop(kernel)) return this.split(kernel) ?? { parts: [whole(kernel)], scratch: [] };
+    const folded = this.fold(kernel);
+    return this.product(folded, variant ?? this.measured?.(folded) ?? usualVariant(folded, this.kind));
   }
 
   private step({ kernel, buffers, extra, plan }: Part): Step {
@@ -121,17 +97,17 @@ export class Programs {
   }
 
   private plan(kernel: Kernel): Plan {
-    if (!isLoop(kernel)) return this.planMatmul(kernel as MatmulKernel);
-    return kernel.inner === 0 ? this.planMap(kernel) : this.planRows(kernel);
+    const loop = kernel as LoopKernel;
+    return loop.inner === 0 ? this.planMap(loop) : this.planRows(loop);
   }
 
   private planMap(kernel: LoopKernel): Plan {
     // Vectors quadruple the code, which a software adapter takes long to compile; it spends microseconds on a workgroup, too.
-    const small = this.software && sizeOf(kernel.space) < 2 ** 19;
+    const small = this.kind.software && sizeOf(kernel.space) < 2 ** 19;
     const vectors = small ? new Set<number>() : vectorBindings(kernel);
     const steps = mapSteps(kernel, vectors);
-    const threads = this.software ? 64 : 256;
-    const each = this.software && sizeOf(kernel.space) >= 2 ** 17 ? 16 : 1;
+    const threads = this.kind.software ? 64 : 256;
+    const each = this.kind.software && sizeOf(kernel.space) >= 2 ** 17 ? 16 : 1;
     return {
       key: `${[...vectors]} ${kernelKey(kernel)}`,
       shader: () => mapShader(kernel, vectors),
@@ -144,11 +120,11 @@ export class Programs {
     if (kernel.inner === 0) return undefined;
     const rows = rowCount(kernel);
     const length = rowLength(kernel);
-    if (rows < (this.software ? 64 : 256) && length >= 1024) {
+    if (rows < (this.kind.software ? 64 : 256) && length >= 1024) {
       const apart = splitElements(kernel, (rest) => this.split(rest));
       if (apart) return apart;
     }
-    if (this.software)
+    if (this.kind.software)
       return rows < 16 && length >= 8192 ? splitRows(kernel, clamp(length / 2048, 64, 1024)) : undefined;
     if (rows >= 256 || length < 16384) return undefined;
     return splitRows(kernel, clamp(1024 / rows, 8, length / 1024));
@@ -159,7 +135,7 @@ export class Programs {
     const [threads, lanes, interleaved] = this.rowLanes(kernel, rows, rowLength(kernel));
     return {
       key: kernelKey(kernel),
-      shader: () => rowsShader(kernel, this.software),
+      shader: () => rowsShader(kernel, this.kind.software),
       constants: { THREADS: threads, LANES: lanes, INTERLEAVED: Number(interleaved) },
       groups: Math.ceil(rows / (threads / lanes)),
     };
@@ -168,7 +144,7 @@ export class Programs {
   /** Threads a workgroup, lanes a row, and whether neighbouring threads take neighbouring rows. */
   private rowLanes(kernel: LoopKernel, rows: number, length: number): [number, number, boolean] {
     // Barriers cost a software adapter more than anything else.
-    if (this.software) return rows < 4 && length >= 1024 ? [4, 4, false] : [rows < 256 ? 16 : 64, 1, false];
+    if (this.kind.software) return rows < 4 && length >= 1024 ? [4, 4, false] : [rows < 256 ? 16 : 64, 1, false];
     // Each reduction of a pass takes four bytes a thread of workgroup memory.
     const widest = Math.max(1, ...passes(kernel).map((p) => p.length));
     const threads = widest > 8 ? 64 : 256;
@@ -179,71 +155,23 @@ export class Programs {
     return [threads, clamp(powerOfTwo(length / 4), 1, threads), false];
   }
 
-  /** The product over dims that fill its tiles, or as a reduction where it is too narrow for tiles. */
-  private suitable(kernel: MatmulKernel): MatmulKernel | LoopKernel {
-    const tile = this.software ? 1024 : 128;
-    const folded = foldBatch(kernel, tile, tile);
-    const { m, n, k } = matmulSizes(folded);
-    const few = sizeOf(outerSpace(folded)) <= (this.software ? 32 : 1024) && k >= 1024;
-    return (few || (!this.software && Math.min(m, n) <= 2) ? asReduction(folded) : undefined) ?? folded;
+  /** The product over dims that fill its tiles. */
+  fold(kernel: MatmulKernel): MatmulKernel {
+    const tile = this.kind.software ? 1024 : 128;
+    return foldBatch(kernel, tile, tile);
   }
 
-  /** Few products of great depth: sums over parts of it first, which keep more of the device busy. */
-  private splitMatmul(kernel: MatmulKernel): Split | undefined {
-    const { batch, m, n, k } = matmulSizes(kernel);
-    const tiles = batch * Math.ceil(m / 64) * Math.ceil(n / 64);
-    if (this.software) return tiles < 2 && k >= 8192 ? splitDepth(kernel, 4) : undefined;
-    if (tiles >= 64 || k < 2048) return undefined;
-    return splitDepth(kernel, Math.min(256 / tiles, k / 512));
-  }
-
-  private planMatmul(kernel: MatmulKernel): Plan {
-    const { batch, m, n } = matmulSizes(kernel);
-    const dims = matmulDims(kernel);
-    const plan = (skeleton: string, tile: ThreadTile, across: number, down: number, constants: Constants): Plan => ({
-      key: `${SKELETONS.get(skeleton)} ${JSON.stringify(tile)} ${kernelKey(kernel)}`,
-      shader: () => matmulShader(kernel, skeleton, tile),
-      constants,
-      groups: batch * Math.ceil(m / down) * Math.ceil(columnCount(kernel, tile.shared) / across),
-    });
-    if (this.software && this.lanes > 0 && m >= 4 && n >= 16) {
-      const threads = Math.max(8, this.lanes);
-      // Long code runs faster and takes long to compile: it is for products that take as long themselves.
-      const work = batch * m * n * extent(kernel.space, dims.k);
-      const long = work >= LONG_PRODUCT;
-      const short = work < SHORT_PRODUCT;
-      const fours = n > 4 * threads && !short ? 2 : 1;
-      const most = long ? 32 : short ? 8 : 16;
-      const even = Math.ceil(m / Math.ceil(m / most));
-      const rows = even > 8 ? 4 * Math.ceil(even / 4) : even;
-      const steps = (long ? [4, 5, 7, 3, 2] : [5, 7, 3]).find((s) => kernel.space[dims.k.at(-1)!]! % s === 0) ?? 1;
-      const shared = { lanes: this.lanes, steps, ...readings(kernel, steps) };
-      return plan(matmulSubgroups, { rows, fours, shared }, 4 * fours * threads, rows, { THREADS: threads });
+  private product(kernel: MatmulKernel, variant: Variant): Split {
+    if (variant.form === 'reduction') {
+      const sums = asReduction(kernel)!;
+      return this.split(sums) ?? { parts: [whole(sums)], scratch: [] };
     }
-    if (this.software || Math.min(m, n) <= 16) {
-      const large = m * n >= 128 * 128 && m >= 16;
-      const rows = large ? 16 : clamp(powerOfTwo(m), 1, 8);
-      const fours = large ? 2 : 1;
-      // Neighbouring threads take neighbouring columns: four of them fill a vector of the adapters we know.
-      const threads = this.software ? 8 : 64;
-      const x = clamp(powerOfTwo(n / (4 * fours)), 1, threads);
-      const y = threads / x;
-      return plan(matmulRegisters, { rows, fours }, 4 * fours * x, rows * y, { THREADS_X: x, THREADS_Y: y });
-    }
-    // The larger tile re-uses more, the smaller one fills the device sooner.
-    const tiles = (side: number): number => batch * Math.ceil(m / side) * Math.ceil(n / side);
-    const [side, blocks, depth] = tiles(128) >= 128 ? [16, 2, 8] : tiles(64) >= 128 ? [16, 1, 16] : [8, 1, 32];
-    const byDepth = (input: number, lanes: readonly number[]): number => {
-      const { access } = kernel.inputs[input]!;
-      if (access.mode !== 'direct') return 0;
-      return Number(access.strides[dims.k.at(-1)!] === 1 && access.strides[lanes.at(-1)!] !== 1);
+    const { parts, scratch } = (variant.parts && splitDepth(kernel, variant.parts)) || {
+      parts: [whole(kernel)],
+      scratch: [],
     };
-    const tile = 4 * blocks! * side!;
-    return plan(matmulTiled, { rows: blocks!, fours: blocks! }, tile, tile, {
-      SIDE: side!,
-      DEPTH: depth!,
-      A_BY_DEPTH: byDepth(0, dims.m),
-      B_BY_DEPTH: byDepth(1, dims.n),
-    });
+    const [first, ...rest] = parts;
+    const plan = tilePlan(first!.kernel as MatmulKernel, variant, this.kind.lanes);
+    return { parts: [{ ...first!, plan }, ...rest], scratch };
   }
 }

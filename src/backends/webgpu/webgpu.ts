@@ -13,6 +13,7 @@ import type {
   Readback,
   Sharing,
 } from '../backend.ts';
+import type { Tuner } from '../tuning.ts';
 import { GPUClock } from './clock.ts';
 import { COPY_SRC, type Counters, MAP_MODE_READ, STORAGE } from './constants.ts';
 import { describe, type OpenDevice, openDevice, subgroupLanes, type WebGPUOptions } from './device.ts';
@@ -69,6 +70,7 @@ class WebGPUBackend implements Backend {
   private readonly status: DeviceBuffer;
   private readonly encoder: Encoder;
   private readonly programs: Programs;
+  private measuring: Tuner | undefined;
   /** What the device reported outside of any error scope; the next read or sync rejects with it. */
   private uncaptured: TensorloomError | undefined;
   private announceLoss: (error: DeviceLostError) => void = () => {};
@@ -91,11 +93,10 @@ class WebGPUBackend implements Backend {
     this.staging = new Staging(device, this.counters);
     this.status = this.pool.allocate(4);
     this.encoder = new Encoder(device, memoryOf(this.status), this.counters);
-    this.programs = new Programs(
-      new Pipelines(device, this.counters),
-      variants === 'software',
-      subgroupLanes(device, info),
-    );
+    this.programs = new Programs(new Pipelines(device, this.counters), {
+      software: variants === 'software',
+      lanes: subgroupLanes(device, info),
+    });
     this.lost = new Promise((resolve) => {
       this.announceLoss = resolve;
     });
@@ -146,6 +147,12 @@ class WebGPUBackend implements Backend {
     });
   }
 
+  async tuner(): Promise<Tuner> {
+    const { GPUTuner } = await import('./tuner.ts');
+    this.measuring ??= new GPUTuner(this.device, this.adapterInfo, this.programs, this.queue, this);
+    return this.measuring;
+  }
+
   prepare(kernel: Kernel): Program {
     if (this.queue.error) throw this.queue.error;
     return this.programs.make(kernel);
@@ -165,6 +172,7 @@ class WebGPUBackend implements Backend {
     const jobs: Job[] = [];
     for (const { program: launched, buffers, scalars, label } of launches) {
       const program = launched as WebGPUProgram;
+      this.programs.watcher?.(program.kernel);
       const scratch: DeviceBuffer[] = [];
       try {
         for (const bytes of program.scratch) scratch.push(this.pool.allocate(bytes));

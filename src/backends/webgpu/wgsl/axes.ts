@@ -8,7 +8,7 @@ export function coordinates(
   linear: string,
   first: number,
   last: number,
-  sized = size,
+  sized: typeof size = size,
 ): (dim: number) => string {
   const upTo = (dim: number): string =>
     dim === last - 1 ? linear : emit.let(`${upTo(dim + 1)} / ${sized(emit.module, dim + 1)}`);

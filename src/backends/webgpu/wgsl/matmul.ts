@@ -52,17 +52,19 @@ function showsWindows(kernel: MatmulKernel, steps: number): boolean {
   return steps > 1 && same && access.strides[column] !== 0 && wide(kernel, column) <= 1.15 * kernel.space[column]!;
 }
 
-/** Can an operand be read in vectors of four along its last dim of k, or of m or n, that nothing else reads or writes? */
-function readingOf(kernel: MatmulKernel, operand: 0 | 1, steps: number): Reading {
+/**
+ * Can an operand be read in vectors of four along its last dim of k, or of m or n, that nothing else reads or writes? Along m threads
+ * begin at multiples of their rows.
+ */
+function readingOf(kernel: MatmulKernel, operand: 0 | 1, steps: number, rows: number): Reading {
   const { access, binding } = kernel.inputs[operand]!;
   const others = [...kernel.inputs.slice(2), ...kernel.outputs];
   const dims = matmulDims(kernel);
   const side = (operand === 0 ? dims.m : dims.n).at(-1)!;
   const depth = dims.k.at(-1)!;
   if (access.mode !== 'direct' || access.offset % 4 !== 0 || others.some((x) => x.binding === binding)) return 'single';
-  const along = (steps === 4 ? [depth, side] : [side]).find(
-    (d) => access.strides[d] === 1 && kernel.space[d]! % 4 === 0,
-  );
+  const candidates = [...(steps === 4 ? [depth] : []), ...(operand === 1 || rows % 4 === 0 ? [side] : [])];
+  const along = candidates.find((d) => access.strides[d] === 1 && kernel.space[d]! % 4 === 0);
   const whole = access.strides.every((s, d) => d === along || s % 4 === 0 || kernel.space[d] === 1);
   return along === undefined || !whole ? 'single' : along === depth ? 'depth' : 'side';
 }
@@ -80,9 +82,9 @@ const repeat = (text: string, mark: string, times: number): string => {
 };
 
 /** How both operands can be read; a buffer that is both is read in one way. */
-export function readings(kernel: MatmulKernel, steps: number): Pick<SharedReads, 'a' | 'b'> {
-  const a = readingOf(kernel, 0, steps);
-  const b = showsWindows(kernel, steps) ? 'window' : readingOf(kernel, 1, steps);
+export function readings(kernel: MatmulKernel, steps: number, rows: number): Pick<SharedReads, 'a' | 'b'> {
+  const a = readingOf(kernel, 0, steps, rows);
+  const b = showsWindows(kernel, steps) ? 'window' : readingOf(kernel, 1, steps, rows);
   const same = kernel.inputs[0]!.binding === kernel.inputs[1]!.binding;
   const inFours = (reading: SharedReads['b']): boolean => reading === 'depth' || reading === 'side';
   return same && inFours(a) !== inFours(b) ? { a: 'single', b: b === 'window' ? b : 'single' } : { a, b };
