@@ -1048,6 +1048,16 @@ for (const [r, length] of [
       scalars: [0.5, 0.25],
     });
   }
+// Kernels of one key but for what is the same along a row.
+for (const strides of [
+  [1, 0],
+  [0, 1],
+  [2, 1],
+])
+  add(`sums of products with what lies [${strides}] apart`, {
+    kernel: rows([9, 6], 1, [{}, { strides }], [{ op: 'sum', expr: s.mul(f(0), f(1)) }], [{ expr: sum, level: 'row' }]),
+    buffers: [wholes(54), wholes(30, -9, 9, 5), blank(9)],
+  });
 add('a row program that writes elements, and updates a buffer in place once a row', {
   kernel: rows(
     [20, 1100],

@@ -23,7 +23,7 @@ import type { Pipeline, Pipelines } from './pipelines.ts';
 import type { Memory } from './pool.ts';
 import { type Kind, tilePlan, usualVariant } from './products.ts';
 import { mapShader, mapSteps, vectorBindings } from './wgsl/map.ts';
-import { passes, rowCount, rowLength, rowsShader } from './wgsl/rows.ts';
+import { passes, rowCount, rowInputs, rowLength, rowsShader } from './wgsl/rows.ts';
 
 /** A dispatch of a program. */
 export interface Step {
@@ -134,7 +134,7 @@ export class Programs {
     const rows = rowCount(kernel);
     const [threads, lanes, interleaved] = this.rowLanes(kernel, rows, rowLength(kernel));
     return {
-      key: kernelKey(kernel),
+      key: `${[...rowInputs(kernel)]} ${kernelKey(kernel)}`,
       shader: () => rowsShader(kernel, this.kind.software),
       constants: { THREADS: threads, LANES: lanes, INTERLEAVED: Number(interleaved) },
       groups: Math.ceil(rows / (threads / lanes)),

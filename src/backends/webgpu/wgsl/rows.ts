@@ -64,6 +64,15 @@ function costs(term: Expr): boolean {
   return function_;
 }
 
+/** Inputs that are the same for a whole row, and stay what they are while it is computed. They are read once; shaders differ by them. */
+export function rowInputs({ space, inner, inputs, outputs }: LoopKernel): Set<number> {
+  const same = ({ access, binding }: Input): boolean =>
+    access.mode === 'direct' &&
+    access.strides.slice(space.length - inner).every((s) => s === 0) &&
+    outputs.every((o) => o.binding !== binding);
+  return new Set([...inputs.keys()].filter((i) => same(inputs[i]!)));
+}
+
 /** `keeps`: terms of a reduction that are needed again wait where the output goes, and are not computed twice. */
 export function rowsShader(whole: LoopKernel, keeps = false): Shader {
   const kept = keeps ? sharedTerms(whole) : new Map<number, Expr>();
@@ -98,11 +107,7 @@ export function rowsShader(whole: LoopKernel, keeps = false): Shader {
     of.pattern === 'contiguous'
       ? `${of.offset()} + index${rowLevel ? '' : ' * params.length'}`
       : strided(of, of.offset(), outerAt, 0, outer);
-  /** Is it the same for the whole row, and stays what it is while the row is computed? */
-  const isRows = ({ access, binding }: Input): boolean =>
-    access.mode === 'direct' &&
-    access.strides.slice(outer).every((s) => s === 0) &&
-    kernel.outputs.every((o) => o.binding !== binding);
+  const once = rowInputs(kernel);
 
   /** Emits for one element (`column`), or for the row as a whole (null). */
   const at = (column: string | null): { emit: Emitter; address: (of: Operand, rowLevel: boolean) => string } => {
@@ -117,7 +122,7 @@ export function rowsShader(whole: LoopKernel, keeps = false): Shader {
         const term = terms[i - kernel.inputs.length];
         if (term) return module.load(kernel.outputs[term[0]]!, address(outputOperand(module, term[0]), false));
         const [input, of] = [kernel.inputs[i]!, inputOperand(module, i)];
-        if (!isRows(input)) return module.load(input, address(of, false));
+        if (!once.has(i)) return module.load(input, address(of, false));
         return member(`in${i}`, () => module.load(input, start(of, false)), VALUE[input.dtype]);
       },
       index: (dim) => {
