@@ -3,6 +3,7 @@ import { ShapeError, UnsupportedError } from '../core/errors.ts';
 import { normalizeDim, showShape } from '../core/shape.ts';
 import { template } from '../engine/node.ts';
 import { select as choose, constant, type Expr, index, load, loadAt, lt, sub, uniform } from '../ir/expr.ts';
+import type { Device } from '../tensor/device.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { cast } from './elementwise.ts';
 import { compose, deviceOf, deviceOfAll, produce, reading, readingAt, taped } from './record.ts';
@@ -12,9 +13,25 @@ import { contiguous, reshape, slice, unsqueeze } from './structure.ts';
 /** Each element of a join looks into all its tensors: many are joined in groups, so that the time does not grow with their square. */
 const MOST = 7;
 
+/** How many tensors one kernel joins. */
+export const mostJoined = ({ backend }: Device): number => Math.min(MOST, Math.max(2, backend.limits.bindings - 1));
+
 /** Joins what one kernel can bind: each point reads from the tensor it falls into. */
 function join(parts: readonly Tensor[], dim: number, dtype: DType): Tensor {
   const device = deviceOf('cat', parts);
+  const size = parts[0]!.shape[dim]!;
+  // Parts of one size are a stack, whose places a kernel can tell from each other beforehand.
+  if (size > 1 && parts.every((p) => p.shape[dim] === size)) {
+    const stacked = join(
+      parts.map((p) => unsqueeze(p, dim)),
+      dim,
+      dtype,
+    );
+    return reshape(
+      stacked,
+      parts[0]!.shape.map((n, d) => (d === dim ? n * parts.length : n)),
+    );
+  }
   const rank = parts[0]!.ndim;
   const starts = parts.map((_, i) => parts.slice(0, i).reduce((n, p) => n + p.shape[dim]!, 0));
   const read = (i: number): Expr => {
@@ -32,7 +49,6 @@ function join(parts: readonly Tensor[], dim: number, dtype: DType): Tensor {
     for (let i = parts.length - 2; i >= 0; i--) expr = choose(lt(index(dim), bound(i + 1)), part(i), expr);
     return expr;
   };
-  // A stack: each part is one place, which a kernel can tell from the others beforehand.
   const operation = parts.every((p) => p.shape[dim] === 1)
     ? {
         template: template(
@@ -85,13 +101,15 @@ export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
   const dtype = tensors.map((t) => t.dtype).reduce((a, b) => promote('cat', a, b));
   return compose('cat', () => {
     let list = (parts.length === 0 ? [first] : parts).map((t) => cast(t, dtype));
-    const most = Math.min(MOST, Math.max(2, device.backend.limits.bindings - 1));
+    const most = mostJoined(device);
     // A copy also of a single tensor, as of several.
     if (list.length === 1) return contiguous(list[0]!);
     while (list.length > 1) {
       const next: Tensor[] = [];
-      for (let i = 0; i < list.length; i += most)
-        next.push(i + 1 === list.length ? list[i]! : join(list.slice(i, i + most), d, dtype));
+      // Groups of one size, as far as may be.
+      const size = Math.ceil(list.length / Math.ceil(list.length / most));
+      for (let i = 0; i < list.length; i += size)
+        next.push(i + 1 === list.length ? list[i]! : join(list.slice(i, i + size), d, dtype));
       list = next;
     }
     return reshape(list[0]!, list[0]!.shape);

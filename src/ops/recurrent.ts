@@ -7,11 +7,11 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { zeros } from './creation.ts';
 import { add, cast, gt, mul, relu, sigmoid, sub, tanh } from './elementwise.ts';
 import { where } from './functions.ts';
-import { cat, stack } from './joins.ts';
+import { cat, mostJoined, stack } from './joins.ts';
 import { matmul } from './matmul.ts';
 import { compose, deviceOf, produce, reading, taped } from './record.ts';
 import { type Sample, type Samples, sample } from './samples.ts';
-import { expand, narrow, reshape, select, split, sum, transpose } from './structure.ts';
+import { expand, narrow, reshape, select, slice, split, sum, transpose } from './structure.ts';
 
 /*
  * Recurrent layers as one op on the tape: a loop over time forward, and one back, whose steps are a matrix product and a map each.
@@ -322,6 +322,17 @@ const fused: Manner = {
 /** How many parts a tensor is cut into at a time: the gradients of the parts are put together by as many. */
 const ROW = 7;
 
+/** Tensors of one shape along a new first dim. The last one fills up groups of one size, and is cut off again. */
+function stacked(parts: readonly Tensor[]): Tensor {
+  const { length: n } = parts;
+  const out = withGrad(false, () => {
+    const size = Math.ceil(n / Math.ceil(n / mostJoined(parts[0]!.device)));
+    const filled = Array.from({ length: Math.ceil(n / size) * size }, (_, i) => parts[Math.min(i, n - 1)]!);
+    return slice(stack(filled), 0, 0, n);
+  });
+  return taped('stack', { gradient: unstacked, saves: 'nothing' }, parts, out);
+}
+
 /** The tensors along the first dim: views, cut in levels, so that their gradients are put together in levels, too. */
 function unstacked(x: Tensor): Tensor[] {
   const n = x.shape[0]!;
@@ -411,7 +422,7 @@ function backward(
     lanes[timeOf(k)] = found;
     if (cell.stateful) dc = last(found);
   }
-  const all = stack(lanes);
+  const all = stacked(lanes);
   const product = reshape(narrow(all, 2, 0, cell.gates), [steps, batch, width]);
   const inputGradient = (): Tensor => {
     if (cell.inputLanes.every((lane, k) => lane === k)) return product;
@@ -451,7 +462,7 @@ function sequence(cell: Cell, operands: readonly Tensor[], biased: boolean, reve
   const keep = gradEnabled() && operands.some((x) => x.requiresGrad);
   const { kept, states } = withGrad(false, () => {
     const { c, ...made } = forward(cell, fused, givenOf(operands), keep);
-    return { ...made, states: stack([...inOrder(made.states), ...(c ? [c] : [])]) };
+    return { ...made, states: stacked([...inOrder(made.states), ...(c ? [c] : [])]) };
   });
   const gradient: GradientRule = (g, { inputs, output, needs }) => {
     const given = givenOf(inputs);

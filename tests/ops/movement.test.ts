@@ -459,6 +459,28 @@ onDevices('movement', (clean) => {
     });
   });
 
+  it('joins more tensors than one kernel binds, of one size and of several', async () => {
+    await clean(async () => {
+      for (const n of [2, 7, 8, 15, 29])
+        for (const [shape, dim] of [
+          [[2, 3], 0],
+          [[3, 2, 4], 1],
+          [[3, 1], -1],
+        ] as const) {
+          const sizes = Array.from({ length: n }, (_, i) => (n === 15 ? 1 + (i % 3) : shape.at(dim)!));
+          const parts = sizes.map((size, i) =>
+            tl.tidy(() =>
+              counted(...shape.map((m, d) => (d === (dim < 0 ? dim + shape.length : dim) ? size : m))).add(100 * i),
+            ),
+          );
+          const joined = tl.cat(parts, dim);
+          const again = tl.split(joined, sizes, dim);
+          for (const [i, part] of parts.entries()) expect(await again[i]!.toArray()).toEqual(await part.toArray());
+          for (const t of [joined, ...again, ...parts]) t.dispose();
+        }
+    });
+  });
+
   it('makes grids in both orders', async () => {
     await clean(async () => {
       for (const [indexing, want] of [
