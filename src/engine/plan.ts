@@ -44,20 +44,21 @@ class Slots {
   private readonly used: number[] = [];
   private inUse = 0;
 
-  take(bytes: number): number {
-    const slot = this.find(bytes);
+  /** `stays`: it lives on after the run, and is to hold no more than it needs. */
+  take(bytes: number, stays: boolean): number {
+    const slot = this.find(bytes, stays ? bytes : 2 * bytes + 256);
     this.used[slot] = bytes;
     this.inUse += bytes;
     this.most = Math.max(this.most, this.inUse);
     return slot;
   }
 
-  private find(bytes: number): number {
+  private find(bytes: number, most: number): number {
     let best = -1;
     let largest = -1;
     for (const slot of this.free) {
       const size = this.bytes[slot]!;
-      if (size >= bytes && size <= 2 * bytes + 256 && (best < 0 || size < this.bytes[best]!)) best = slot;
+      if (size >= bytes && size <= most && (best < 0 || size < this.bytes[best]!)) best = slot;
       if (size < bytes && (largest < 0 || size > this.bytes[largest]!)) largest = slot;
     }
     const slot = best >= 0 ? best : largest;
@@ -195,7 +196,7 @@ function draft(
       const candidates = [...new Set(f.kernel.inputs.map((x) => x.binding))].filter(free);
       candidates.sort((x, y) => Number(f.values[x]! >= 0) - Number(f.values[y]! >= 0));
       const b = fusion ? donor(f.kernel, o, candidates) : null;
-      if (b === null) place.set(to, slots.take(bytesOf(dtypeOf(to), sizeOfValue(to))));
+      if (b === null) place.set(to, slots.take(bytesOf(dtypeOf(to), sizeOfValue(to)), to >= 0 && pending[to]!.live));
       else {
         taken.set(o.binding, b);
         place.set(to, placeOf(f.values[b]!));

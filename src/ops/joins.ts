@@ -19,19 +19,6 @@ export const mostJoined = ({ backend }: Device): number => Math.min(MOST, Math.m
 /** Joins what one kernel can bind: each point reads from the tensor it falls into. */
 function join(parts: readonly Tensor[], dim: number, dtype: DType): Tensor {
   const device = deviceOf('cat', parts);
-  const size = parts[0]!.shape[dim]!;
-  // Parts of one size are a stack, whose places a kernel can tell from each other beforehand.
-  if (size > 1 && parts.every((p) => p.shape[dim] === size)) {
-    const stacked = join(
-      parts.map((p) => unsqueeze(p, dim)),
-      dim,
-      dtype,
-    );
-    return reshape(
-      stacked,
-      parts[0]!.shape.map((n, d) => (d === dim ? n * parts.length : n)),
-    );
-  }
   const rank = parts[0]!.ndim;
   const starts = parts.map((_, i) => parts.slice(0, i).reduce((n, p) => n + p.shape[dim]!, 0));
   const read = (i: number): Expr => {
@@ -49,6 +36,7 @@ function join(parts: readonly Tensor[], dim: number, dtype: DType): Tensor {
     for (let i = parts.length - 2; i >= 0; i--) expr = choose(lt(index(dim), bound(i + 1)), part(i), expr);
     return expr;
   };
+  // A stack: each part is one place, which a kernel can tell from the others beforehand.
   const operation = parts.every((p) => p.shape[dim] === 1)
     ? {
         template: template(
@@ -106,10 +94,8 @@ export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
     if (list.length === 1) return contiguous(list[0]!);
     while (list.length > 1) {
       const next: Tensor[] = [];
-      // Groups of one size, as far as may be.
-      const size = Math.ceil(list.length / Math.ceil(list.length / most));
-      for (let i = 0; i < list.length; i += size)
-        next.push(i + 1 === list.length ? list[i]! : join(list.slice(i, i + size), d, dtype));
+      for (let i = 0; i < list.length; i += most)
+        next.push(i + 1 === list.length ? list[i]! : join(list.slice(i, i + most), d, dtype));
       list = next;
     }
     return reshape(list[0]!, list[0]!.shape);

@@ -322,15 +322,22 @@ const fused: Manner = {
 /** How many parts a tensor is cut into at a time: the gradients of the parts are put together by as many. */
 const ROW = 7;
 
-/** Tensors of one shape along a new first dim. The last one fills up groups of one size, and is cut off again. */
+/** Tensors of one shape along a new first dim, in levels of a few at a time, so that the time stays linear in their number. */
 function stacked(parts: readonly Tensor[]): Tensor {
-  const { length: n } = parts;
-  const out = withGrad(false, () => {
-    const size = Math.ceil(n / Math.ceil(n / mostJoined(parts[0]!.device)));
-    const filled = Array.from({ length: Math.ceil(n / size) * size }, (_, i) => parts[Math.min(i, n - 1)]!);
-    return slice(stack(filled), 0, 0, n);
-  });
+  const most = mostJoined(deviceOf('stack', parts));
+  const out = withGrad(false, () => level(parts, most));
   return taped('stack', { gradient: unstacked, saves: 'nothing' }, parts, out);
+}
+
+function level(parts: readonly Tensor[], most: number): Tensor {
+  const { length: n } = parts;
+  if (n <= most) return stack(parts);
+  // Groups of one size: the last one is filled up with its last tensor, which is cut off again.
+  const size = Math.ceil(n / Math.ceil(n / most));
+  const groups = Array.from({ length: Math.ceil(n / size) }, (_, g) =>
+    stack(Array.from({ length: size }, (_, i) => parts[Math.min(g * size + i, n - 1)]!)),
+  );
+  return slice(reshape(level(groups, most), [groups.length * size, ...parts[0]!.shape]), 0, 0, n);
 }
 
 /** The tensors along the first dim: views, cut in levels, so that their gradients are put together in levels, too. */
