@@ -32,9 +32,9 @@ const here = fileURLToPath(new URL('.', import.meta.url));
  */
 const LARGEST = {
   'one op, functional': 15_000,
-  'one op and init, functional': 29_700,
-  'core and WebGPU': 102_300,
-  'everything and WebGPU': 172_500,
+  'one op and init, functional': 29_800,
+  'core and WebGPU': 102_500,
+  'everything and WebGPU': 172_800,
 };
 
 /** @param {string} command @param {string[]} args @param {string} cwd */
