@@ -196,7 +196,7 @@ function draft(
       const candidates = [...new Set(f.kernel.inputs.map((x) => x.binding))].filter(free);
       candidates.sort((x, y) => Number(f.values[x]! >= 0) - Number(f.values[y]! >= 0));
       const b = fusion ? donor(f.kernel, o, candidates) : null;
-      if (b === null) place.set(to, slots.take(bytesOf(dtypeOf(to), sizeOfValue(to)), to >= 0 && pending[to]!.live));
+      if (b === null) place.set(to, slots.take(bytesOf(dtypeOf(to), sizeOfValue(to)), pending[to]!.live));
       else {
         taken.set(o.binding, b);
         place.set(to, placeOf(f.values[b]!));

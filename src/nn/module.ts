@@ -456,7 +456,7 @@ export abstract class Module<Inputs extends readonly unknown[] = readonly [Tenso
   /**
    * Has the device compile what the module runs, so that the first real call is as fast as those that follow: `predict` for inputs like
    * `x`, and with targets like `y` also training and `evaluate`, as `compile` says. Give batches of the size that will come. The module,
-   * its optimizer and the random numbers are as before.
+   * its optimizer and the random numbers are as before; meanwhile their state is there twice. Metrics given as objects start again.
    *
    * @throws UnsupportedError for targets before `compile`.
    * @throws ShapeError for another number of targets than of inputs.

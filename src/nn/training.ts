@@ -5,13 +5,12 @@ import { showShape } from '../core/shape.ts';
 import { asRows, countRows, isRows, type Rows, Subset, TensorDataset, toTensor } from '../data/dataset.ts';
 import { DataLoader } from '../data/loader.ts';
 import { assign_ } from '../ops/assign.ts';
-import { zeros } from '../ops/creation.ts';
 import { cat } from '../ops/joins.ts';
 import { checkFlag, checkOptions, describe } from '../ops/record.ts';
 import { reshape } from '../ops/structure.ts';
 import { Optimizer, rule } from '../optim/optimizer.ts';
 import type { Device } from '../tensor/device.ts';
-import { internal, keep, Scope, step } from '../tensor/scope.ts';
+import { internal, Scope, step } from '../tensor/scope.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import {
   type Batches,
@@ -24,6 +23,7 @@ import {
   uploaded,
 } from './batches.ts';
 import type { Callback, TrainingRun } from './callbacks/callback.ts';
+import { keptCopy } from './callbacks/snapshot.ts';
 import { History } from './history.ts';
 import { type CompiledMetric, type Loss, type LossFunction, type MetricLike, metricsOf } from './metrics/named.ts';
 import { inMode } from './mode.ts';
@@ -448,8 +448,7 @@ function keptState(model: Module, optimizer: Optimizer<object, string>): () => v
   const { state, paramGroups } = optimizer.stateDict();
   const copies: Tensor[] = [];
   const copy = (from: Tensor): Tensor => {
-    const { shape, dtype, device } = from;
-    const to = keep(assign_(zeros(shape, { dtype, device }), from));
+    const to = keptCopy(from);
     copies.push(to);
     return to;
   };

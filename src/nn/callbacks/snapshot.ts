@@ -5,6 +5,12 @@ import { internal, keep } from '../../tensor/scope.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Module, StateDict } from '../module.ts';
 
+/** @internal A tensor with the elements of another one, in the place of an earlier copy. Nothing is copied before the other changes. */
+export function keptCopy(from: Tensor, earlier?: Tensor): Tensor {
+  const { shape, dtype, device } = from;
+  return keep(assign_(earlier ?? zeros(shape, { dtype, device }), from));
+}
+
 /** @internal A module's state as it was at some time. Nothing is copied before the module goes on. */
 export class Snapshot {
   private copies: Record<string, Tensor> | null = null;
@@ -18,11 +24,9 @@ export class Snapshot {
   take(model: Module): readonly Tensor[] {
     const copies = internal('stateDict', () =>
       noGrad(() => {
-        const made = Object.entries(model.stateDict()).map(([name, from]) => {
-          const { shape, dtype, device } = from;
-          const to = this.copies?.[name] ?? zeros(shape, { dtype, device });
-          return [name, keep(assign_(to, from))] as const;
-        });
+        const made = Object.entries(model.stateDict()).map(
+          ([name, from]) => [name, keptCopy(from, this.copies?.[name])] as const,
+        );
         return Object.fromEntries(made);
       }),
     );
