@@ -4,12 +4,15 @@
  * @packageDocumentation
  */
 import { appendFile, writeFile } from 'node:fs/promises';
+import { provideWaiting } from './backends/webgpu/waiting.ts';
 import { provideGPU } from './init.ts';
 import { provideFiles } from './nn/files.ts';
+import { pace } from './pacing.ts';
 
 export * from './index.ts';
 export { type TensorBoardOptions, tensorBoard } from './tensorboard.ts';
 
+provideWaiting(pace);
 provideFiles({ write: writeFile, append: appendFile });
 
 let found: GPU | null = null;

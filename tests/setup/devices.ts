@@ -1,4 +1,5 @@
 // Which devices to test here, and how to reach WebGPU; for tests and scripts, in Node and in the browser.
+import { provideWaiting } from '../../src/backends/webgpu/waiting.ts';
 
 export type TestedDevice = 'reference' | 'cpu' | 'webgpu';
 
@@ -106,5 +107,7 @@ async function nodeGPU(): Promise<GPU> {
   const name = 'webgpu';
   const { create, globals } = (await import(/* @vite-ignore */ name)) as typeof import('webgpu');
   Object.assign(globalThis, globals);
+  // As the entry for Node does.
+  provideWaiting((await import('../../src/pacing.ts')).pace);
   return create(['enable-dawn-features=vulkan_enable_f16_on_nvidia']);
 }

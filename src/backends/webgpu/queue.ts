@@ -1,4 +1,5 @@
 import type { TensorloomError } from '../../core/errors.ts';
+import { attend } from './waiting.ts';
 
 const ignore = (): void => {};
 
@@ -25,6 +26,7 @@ export class OrderedQueue {
 
   /** The promise, or a rejection when the queue dies before it settles. */
   unlessDead<T>(promise: Promise<T>): Promise<T> {
+    attend(promise);
     return new Promise((resolve, reject) => {
       if (this.death) return reject(this.death);
       const mourner = (): void => reject(this.death);
