@@ -22,7 +22,7 @@ import {
 import type { Pipeline, Pipelines } from './pipelines.ts';
 import type { Memory } from './pool.ts';
 import { type Kind, tilePlan, usualVariant } from './products.ts';
-import { mapShader, mapSteps, vectorBindings } from './wgsl/map.ts';
+import { fills, mapShader, mapSteps, vectorBindings } from './wgsl/map.ts';
 import { passes, rowCount, rowInputs, rowLength, rowsShader } from './wgsl/rows.ts';
 
 /** A dispatch of a program. */
@@ -109,7 +109,7 @@ export class Programs {
     const threads = this.kind.software ? 64 : 256;
     const each = this.kind.software && sizeOf(kernel.space) >= 2 ** 17 ? 16 : 1;
     return {
-      key: `${[...vectors]} ${kernelKey(kernel)}`,
+      key: `${[...vectors]} ${vectors.size > 0 && fills(kernel)} ${kernelKey(kernel)}`,
       shader: () => mapShader(kernel, vectors),
       constants: { THREADS: threads, EACH: each },
       groups: Math.ceil(steps / (threads * each)),

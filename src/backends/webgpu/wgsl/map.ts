@@ -32,6 +32,10 @@ export function vectorBindings(kernel: LoopKernel): Set<number> {
 export const mapSteps = (kernel: Kernel, vectors: ReadonlySet<number>): number =>
   Math.ceil(sizeOf(kernel.space) / (vectors.size > 0 ? 4 : 1));
 
+/** Whether the last vector, too, is full: then every store is of a vector, with no branch, which a software adapter pays for by lane. */
+export const fills = (kernel: Kernel): boolean => sizeOf(kernel.space) % 4 === 0;
+
+/** Depends on `fills`, too, where there are vectors. */
 export function mapShader(kernel: LoopKernel, vectors: ReadonlySet<number>): Shader {
   const module = new Module(kernel, vectors);
   const rank = kernel.space.length;
@@ -62,7 +66,6 @@ export function mapShader(kernel: LoopKernel, vectors: ReadonlySet<number>): Sha
     return module.finish(`${skeleton}\n${block('fn compute(position: u32)', [...emit.lines, ...stores])}`);
   }
 
-  const end = module.param('end', (k) => sizeOf(k.space));
   const args = [...given].map((i) => `in${i}: ${module.wordOf(kernel.inputs[i]!)}`);
   const vectorAt = (of: Operand): string => `${of.offset()} / 4u + step`;
   const loads = [...given].map(
@@ -76,6 +79,7 @@ export function mapShader(kernel: LoopKernel, vectors: ReadonlySet<number>): Sha
   const whole = kernel.outputs.map(
     (_, i) => `  ${target(i)} = vec4(${LANES.map((_lane, n) => `point${n}.out${i}`).join(', ')});`,
   );
+  const end = fills(kernel) ? '' : module.param('end', (k) => sizeOf(k.space));
   const tail = LANES.slice(0, 3).map((lane, n) => {
     const stores = kernel.outputs.map((_, i) => `${target(i)}.${lane} = point${n}.out${i};`);
     return `  if (4u * step + ${n}u < ${end}) { ${stores.join(' ')} }`;
@@ -91,11 +95,7 @@ export function mapShader(kernel: LoopKernel, vectors: ReadonlySet<number>): Sha
     block('fn compute(step: u32)', [
       ...loads,
       ...points,
-      `if (4u * step + 3u < ${end}) {`,
-      ...whole,
-      '} else {',
-      ...tail,
-      '}',
+      ...(fills(kernel) ? whole : [`if (4u * step + 3u < ${end}) {`, ...whole, '} else {', ...tail, '}']),
     ]),
   ];
   return module.finish(`${skeleton}\n${generated.join('\n\n')}`);
