@@ -39,6 +39,7 @@ const FUNCTIONS: Partial<Record<ScalarOp, (x: number, y: number) => number>> = {
   cosh: Math.cosh,
   tanh: Math.tanh,
   erf,
+  gated: (x, z) => x / (1 + Math.exp(-z)),
   // C's pow, which differs from JavaScript's where the base is ±1 or the exponent infinite.
   pow: (x, y) => (x === 1 || (x === -1 && Math.abs(y) === Infinity) ? 1 : x ** y),
   fmod: (x, y) => x % y,

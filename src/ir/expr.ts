@@ -46,6 +46,7 @@ export type FunctionOp =
   | 'cosh'
   | 'tanh'
   | 'erf'
+  | 'gated'
   | 'pow'
   | 'fmod'
   | 'isnan';
@@ -165,6 +166,8 @@ export const sinh: Prefix = float('sinh');
 export const cosh: Prefix = float('cosh');
 export const tanh: Prefix = float('tanh');
 export const erf: Prefix = float('erf');
+/** x / (1 + e^-z), the share of x that passes a gate of sigmoid(z); z may be NaN only where x is. */
+export const gated = (x: Operand, z: Operand): Expr => apply('gated', 'float32', ...pair(x, z));
 export const atan2 = (y: Operand, x: Operand): Expr => apply('atan2', 'float32', ...pair(y, x));
 export const pow = (x: Operand, y: Operand): Expr => apply('pow', 'float32', ...pair(x, y));
 /** C's fmod: exact remainder with the sign of the dividend; floats only. */

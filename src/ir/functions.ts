@@ -92,6 +92,12 @@ function exp(x: Expr): Expr {
   return nanAbove(select(lt(x, -87.33654), 0, y), magnitude(x), INFINITY_BITS);
 }
 
+/** As NaN in x comes through the division, e^-z needs no care for it; nor for what is too small to change a sum with 1. */
+function gated(x: Expr, z: Expr): Expr {
+  const { n, r } = reduceExp(atLeast(atMost(neg(z), 89), -87));
+  return div(x, add(cutScale(expPolynomial(r), n), 1));
+}
+
 /** (e^x - 1) / 4 for -18 <= x <= 89.5, without overflow. */
 function quarterExpm1(x: Expr): Expr {
   const { n, r } = reduceExp(x);
@@ -429,6 +435,7 @@ const FORMULAS: Readonly<Record<FunctionOp, Formula>> = {
   cosh,
   tanh,
   erf,
+  gated,
   pow,
   fmod,
   isnan,

@@ -728,7 +728,7 @@ const GELU_LINEAR = 2 * Math.sqrt(2 / Math.PI);
 const GELU_CUBIC = GELU_LINEAR * 0.044715;
 const geluTanh: Unary = elementwise('gelu', {
   type: floating,
-  lower: (x) => s.mul(x, logistic(s.mul(x, s.add(s.mul(s.mul(x, x), GELU_CUBIC), GELU_LINEAR)))),
+  lower: (x) => s.gated(x, s.mul(x, s.add(s.mul(s.mul(x, x), GELU_CUBIC), GELU_LINEAR))),
   gradient: fromInput((g, x) => {
     const near = clampBoth(x, -50, 50);
     const squared = square(near);
@@ -769,7 +769,7 @@ export const gelu: ((x: Tensor, options?: GeluOptions) => Tensor) & Wrapping = w
 /** x * sigmoid(x), also called swish, as float32 (`F.silu`). */
 export const silu: Unary = elementwise('silu', {
   type: floating,
-  lower: (x) => s.mul(x, logistic(x)),
+  lower: (x) => s.gated(x, x),
   gradient: fromInput((g, x) => {
     const gate = sigmoid(x);
     return mul(g, mul(gate, add(mul(x, sub(1, gate)), 1)));

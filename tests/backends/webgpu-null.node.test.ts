@@ -23,6 +23,7 @@ const floats: Record<string, s.Expr> = {
   'inverse trigonometry': s.add(s.asin(x), s.add(s.acos(x), s.atan(x))),
   hyperbolic: s.add(s.sinh(x), s.add(s.cosh(x), s.tanh(x))),
   erf: s.erf(x),
+  gated: s.gated(x, y),
   pow: s.pow(x, y),
   fmod: s.fmod(x, y),
   atan2: s.atan2(x, y),

@@ -21,7 +21,7 @@ async function evaluate(op: FunctionOp, xs: Float32Array, ys = xs): Promise<Floa
   return buffers[arity] as Float32Array;
 }
 
-const BINARY: ReadonlySet<FunctionOp> = new Set(['atan2', 'pow', 'fmod']);
+const BINARY: ReadonlySet<FunctionOp> = new Set(['gated', 'atan2', 'pow', 'fmod']);
 
 const linear = (low: number, high: number, n = 4000): Float32Array =>
   Float32Array.from({ length: n }, (_, i) => low + ((high - low) * i) / (n - 1));
@@ -184,6 +184,19 @@ describe('two arguments', () => {
     );
   });
   test('atan2: edges', () => worst('atan2', all, () => 2.2));
+
+  test('gated: at most 2.5 ulp, and the edges where both are the same', async () => {
+    const spread = linear(-87, 88);
+    await worst('gated', [spread, spread], () => 2.5);
+    await worst(
+      'gated',
+      pairs(2000, () => [random(-1, 1) * 10 ** random(-20, 20), random(-40, 40)]),
+      () => 2.5,
+    );
+    // e^-z overflows from 88.73 on, where the share is the smallest normal number.
+    const same = edges.filter((x) => Number.isNaN(x) || x > -88.72 || x < -110);
+    await worst('gated', [same, same], () => 2.5);
+  });
 
   // Errors grow with the exponent of the result, up to 5 ulp near overflow and underflow.
   const powLimit = (want: number): number => (Math.abs(Math.log2(Math.abs(want))) > 64 ? 5.5 : 3);
