@@ -3,8 +3,8 @@
 // holds only 65,535 of them.
 //
 // Defined elsewhere:
-//   params.steps       the number of steps
-//   compute(step)      loads, computes and stores everything at the points of a step
+//   params.steps         the number of steps
+//   compute(first, end)  loads, computes and stores everything at every THREADS-th step from the first on
 
 override THREADS: u32 = 64;
 override EACH: u32 = 1;
@@ -16,8 +16,5 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let first = ((group.z * groups.y + group.y) * groups.x + group.x) * THREADS * EACH + thread;
-  let end = min(params.steps, first + THREADS * EACH);
-  for (var step = first; step < end; step += THREADS) {
-    compute(step);
-  }
+  compute(first, min(params.steps, first + THREADS * EACH));
 }

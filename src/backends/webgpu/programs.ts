@@ -107,7 +107,7 @@ export class Programs {
     const vectors = small ? new Set<number>() : vectorBindings(kernel);
     const steps = mapSteps(kernel, vectors);
     const threads = this.kind.software ? 64 : 256;
-    const each = this.kind.software && sizeOf(kernel.space) >= 2 ** 17 ? 16 : 1;
+    const each = !this.kind.software || sizeOf(kernel.space) < 2 ** 17 ? 1 : vectors.size > 0 ? 64 : 16;
     return {
       key: `${[...vectors]} ${vectors.size > 0 && fills(kernel)} ${kernelKey(kernel)}`,
       shader: () => mapShader(kernel, vectors),

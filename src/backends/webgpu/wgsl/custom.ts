@@ -2,6 +2,7 @@ import skeleton from '../../../../shaders/map.wgsl';
 import { type Shape, sizeOf } from '../../../core/shape.ts';
 import type { CustomKernel, Input, Kernel } from '../../../ir/kernel.ts';
 import { block } from './axes.ts';
+import { everyStep } from './map.ts';
 import { Module, type Shader, VALUE } from './module.ts';
 
 const shapeOf = (input: Input | undefined): Shape => (input?.access.mode === 'indirect' ? input.access.shape : []);
@@ -26,6 +27,6 @@ export function customShader(kernel: CustomKernel): Shader {
     sizes(`shape${i}`, shapeOf(input).length, (k) => shapeOf(k.inputs[i]));
   });
   sizes('output_shape', kernel.space.length, (k) => k.space);
-  const compute = block('fn compute(i: u32)', [module.store(kernel.outputs[0], 'i', 'element(i)')]);
+  const compute = everyStep('i', [module.store(kernel.outputs[0], 'i', 'element(i)')]);
   return module.finish(`${skeleton}\n${compute}\n\n${kernel.source.wgsl}`);
 }

@@ -32,6 +32,15 @@ export function vectorBindings(kernel: LoopKernel): Set<number> {
 export const mapSteps = (kernel: Kernel, vectors: ReadonlySet<number>): number =>
   Math.ceil(sizeOf(kernel.space) / (vectors.size > 0 ? 4 : 1));
 
+/** The steps of a thread. What is read from `params` in the loop, a software adapter reads every time. */
+export const everyStep = (step: string, body: readonly string[], before: readonly string[] = []): string =>
+  block('fn compute(first: u32, end: u32)', [
+    ...before,
+    `for (var ${step} = first; ${step} < end; ${step} += THREADS) {`,
+    ...body.map((line) => `  ${line}`),
+    '}',
+  ]);
+
 /** Whether the last vector, too, is full: then every store is of a vector, with no branch, which a software adapter pays for by lane. */
 export const fills = (kernel: Kernel): boolean => sizeOf(kernel.space) % 4 === 0;
 
@@ -63,11 +72,16 @@ export function mapShader(kernel: LoopKernel, vectors: ReadonlySet<number>): Sha
     const stores = kernel.outputs.map((output, i) =>
       module.store(output, emit.let(address(outputOperand(module, i))), values[i]!),
     );
-    return module.finish(`${skeleton}\n${block('fn compute(position: u32)', [...emit.lines, ...stores])}`);
+    return module.finish(`${skeleton}\n${everyStep('position', [...emit.lines, ...stores])}`);
   }
 
   const args = [...given].map((i) => `in${i}: ${module.wordOf(kernel.inputs[i]!)}`);
-  const vectorAt = (of: Operand): string => `${of.offset()} / 4u + step`;
+  const starts: string[] = [];
+  const vectorAt = (of: Operand): string => {
+    const start = `${of.name}_start`;
+    starts.push(`let ${start} = ${of.offset()} / 4u;`);
+    return `${start} + step`;
+  };
   const loads = [...given].map(
     (i) => `let in${i} = buffer${kernel.inputs[i]!.binding}[${vectorAt(inputOperand(module, i))}];`,
   );
@@ -75,13 +89,13 @@ export function mapShader(kernel: LoopKernel, vectors: ReadonlySet<number>): Sha
     const words = [...given].map((i) => `in${i}.${lane}`);
     return `let point${n} = at_point(${[`4u * step + ${n}u`, ...words].join(', ')});`;
   });
-  const target = (i: number): string => `buffer${kernel.outputs[i]!.binding}[${vectorAt(outputOperand(module, i))}]`;
-  const whole = kernel.outputs.map(
-    (_, i) => `  ${target(i)} = vec4(${LANES.map((_lane, n) => `point${n}.out${i}`).join(', ')});`,
+  const targets = kernel.outputs.map(({ binding }, i) => `buffer${binding}[${vectorAt(outputOperand(module, i))}]`);
+  const whole = targets.map(
+    (target, i) => `${target} = vec4(${LANES.map((_lane, n) => `point${n}.out${i}`).join(', ')});`,
   );
   const end = fills(kernel) ? '' : module.param('end', (k) => sizeOf(k.space));
   const tail = LANES.slice(0, 3).map((lane, n) => {
-    const stores = kernel.outputs.map((_, i) => `${target(i)}.${lane} = point${n}.out${i};`);
+    const stores = targets.map((target, i) => `${target}.${lane} = point${n}.out${i};`);
     return `  if (4u * step + ${n}u < ${end}) { ${stores.join(' ')} }`;
   });
   const members = kernel.outputs.map((output, i) => `  out${i}: ${module.wordOf(output)},`);
@@ -92,11 +106,17 @@ export function mapShader(kernel: LoopKernel, vectors: ReadonlySet<number>): Sha
       ...emit.lines,
       `return Point(${words.join(', ')});`,
     ]),
-    block('fn compute(step: u32)', [
-      ...loads,
-      ...points,
-      ...(fills(kernel) ? whole : [`if (4u * step + 3u < ${end}) {`, ...whole, '} else {', ...tail, '}']),
-    ]),
+    everyStep(
+      'step',
+      [
+        ...loads,
+        ...points,
+        ...(fills(kernel)
+          ? whole
+          : [`if (4u * step + 3u < ${end}) {`, ...whole.map((line) => `  ${line}`), '} else {', ...tail, '}']),
+      ],
+      starts,
+    ),
   ];
   return module.finish(`${skeleton}\n${generated.join('\n\n')}`);
 }
