@@ -6,9 +6,9 @@
 //   identity_N() -> Partial_N
 //   value_N(row, column) -> Partial_N
 //   combine_N(a, b) -> Partial_N
+//   join_N(partial, place) -> Partial_N, of all lanes of the row, for each of them
 
 const CHUNK_N = 128u;
-var<workgroup> partials_N: array<Partial_N, THREADS>;
 
 fn reduce_N(row: Row, place: Place) -> Partial_N {
   var total = identity_N();
@@ -21,15 +21,7 @@ fn reduce_N(row: Row, place: Place) -> Partial_N {
     total = combine_N(total, part);
   }
   if (LANES > 1u) {
-    partials_N[place.slot] = total;
-    for (var half = LANES / 2u; half > 0u; half /= 2u) {
-      workgroupBarrier();
-      if (place.lane < half) {
-        partials_N[place.slot] = combine_N(partials_N[place.slot], partials_N[place.slot + half]);
-      }
-    }
-    workgroupBarrier();
-    total = partials_N[place.slot - place.lane];
+    total = join_N(total, place);
   }
   return total;
 }

@@ -1,5 +1,5 @@
-// LANES threads a row, THREADS / LANES rows a workgroup. Each lane folds every LANES-th element of the row; a tree in
-// workgroup memory joins the lanes. A row is read again by each pass over it, so it may have any length.
+// LANES threads a row, THREADS / LANES rows a workgroup. Each lane folds every LANES-th element of the row; the
+// lanes are joined then. A row is read again by each pass over it, so it may have any length.
 //
 // Floats are folded in chunks: the error of a sum then grows with the square root of its length at most.
 //
@@ -14,6 +14,8 @@ override THREADS: u32 = 64;
 override LANES: u32 = 64;
 // Neighbouring threads on neighbouring rows, for rows that lie side by side in memory.
 override INTERLEAVED: bool = false;
+// So many neighbouring lanes are of one subgroup.
+override SPAN: u32 = 1;
 
 struct Place {
   lane: u32,

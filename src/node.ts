@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 import { appendFile, writeFile } from 'node:fs/promises';
-import { provideWaiting } from './backends/webgpu/waiting.ts';
+import { provideWaiting } from './backends/waiting.ts';
 import { provideGPU } from './init.ts';
 import { provideFiles } from './nn/files.ts';
 import { pace } from './pacing.ts';

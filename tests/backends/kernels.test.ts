@@ -6,8 +6,8 @@ import { createWebGPUBackend } from '../../src/backends/webgpu/webgpu.ts';
 import { contiguousStrides, type Shape, sizeOf } from '../../src/core/shape.ts';
 import { exactFunction } from '../../src/ir/exact.ts';
 import * as s from '../../src/ir/expr.ts';
-import type { Kernel } from '../../src/ir/kernel.ts';
-import { devices, gpu, type TestedDevice } from '../setup/devices.ts';
+import { isLoop, type Kernel } from '../../src/ir/kernel.ts';
+import { devices, gpu, hasWebGPU, type TestedDevice } from '../setup/devices.ts';
 import {
   blank,
   contraction,
@@ -1382,6 +1382,39 @@ function open(device: TestedDevice): Promise<Backend> {
   return device === 'cpu' ? createCpuBackend() : gpu().then((found) => createWebGPUBackend({ gpu: found }));
 }
 
+async function agrees(backend: Backend, reference: Backend, c: Case): Promise<void> {
+  const kernels = 'kind' in c.kernel ? [c.kernel] : c.kernel;
+  for (const { bindings } of kernels) expect(bindings).toBeLessThanOrEqual(MOST_BINDINGS);
+  const before = backend.memory();
+  const got = await run(backend, kernels, c.buffers, c.scalars);
+  const want = await run(reference, kernels, c.buffers, c.scalars);
+  const absolute = (x: Numbers): Numbers => (x instanceof Float32Array ? x.map(Math.abs) : x);
+  const scale = c.ofAbsolutes ? await run(reference, kernels, c.buffers.map(absolute), c.scalars) : undefined;
+  want.buffers.forEach((expected, i) => {
+    const problem = difference(got.buffers[i]!, expected, toleranceOf(c, expected, scale?.buffers[i]));
+    expect(problem, `buffer ${i}`).toBeNull();
+  });
+  for (const [i, values] of Object.entries(c.expected ?? {})) expect([...got.buffers[Number(i)]!]).toEqual(values);
+  expect(got.status).toBe(c.status ?? 0);
+  expect(backend.memory()).toMatchObject({ bytes: before.bytes, buffers: before.buffers });
+}
+
+// The variants for hardware join the lanes of a row by subgroups where the device has them.
+describe.skipIf(!hasWebGPU).each([
+  ['with all that the adapter has', 'adapter'],
+  ['with what is guaranteed', 'default'],
+] as const)('rows on webgpu as on hardware, %s', (_, limits) => {
+  const reference = new ReferenceBackend('float32');
+  const rows = cases.filter(({ kernel }) => 'kind' in kernel && isLoop(kernel) && kernel.inner > 0);
+  let backend: Backend;
+  beforeAll(async () => {
+    backend = await createWebGPUBackend({ gpu: await gpu(), variants: 'hardware', limits });
+  });
+  afterAll(() => backend?.destroy());
+
+  test.each(rows.map((c) => [c.name, c] as const))('%s', (_, c) => agrees(backend, reference, c));
+});
+
 describe.each([...devices])('kernels on %s', (device) => {
   const reference = new ReferenceBackend('float32');
   let backend: Backend;
@@ -1390,22 +1423,7 @@ describe.each([...devices])('kernels on %s', (device) => {
   });
   afterAll(() => backend?.destroy());
 
-  test.each(cases.map((c) => [c.name, c] as const))('%s', async (_, c) => {
-    const kernels = 'kind' in c.kernel ? [c.kernel] : c.kernel;
-    for (const { bindings } of kernels) expect(bindings).toBeLessThanOrEqual(MOST_BINDINGS);
-    const before = backend.memory();
-    const got = await run(backend, kernels, c.buffers, c.scalars);
-    const want = await run(reference, kernels, c.buffers, c.scalars);
-    const absolute = (x: Numbers): Numbers => (x instanceof Float32Array ? x.map(Math.abs) : x);
-    const scale = c.ofAbsolutes ? await run(reference, kernels, c.buffers.map(absolute), c.scalars) : undefined;
-    want.buffers.forEach((expected, i) => {
-      const problem = difference(got.buffers[i]!, expected, toleranceOf(c, expected, scale?.buffers[i]));
-      expect(problem, `buffer ${i}`).toBeNull();
-    });
-    for (const [i, values] of Object.entries(c.expected ?? {})) expect([...got.buffers[Number(i)]!]).toEqual(values);
-    expect(got.status).toBe(c.status ?? 0);
-    expect(backend.memory()).toMatchObject({ bytes: before.bytes, buffers: before.buffers });
-  });
+  test.each(cases.map((c) => [c.name, c] as const))('%s', (_, c) => agrees(backend, reference, c));
 
   describe.each(Object.entries(FUNCTIONS))('%s', (name, [low, high, limit]) => {
     const op = name as s.FunctionOp;

@@ -1,5 +1,5 @@
 // Which devices to test here, and how to reach WebGPU; for tests and scripts, in Node and in the browser.
-import { provideWaiting } from '../../src/backends/webgpu/waiting.ts';
+import { provideWaiting } from '../../src/backends/waiting.ts';
 
 export type TestedDevice = 'reference' | 'cpu' | 'webgpu';
 

@@ -133,10 +133,12 @@ export class Programs {
   private planRows(kernel: LoopKernel): Plan {
     const rows = rowCount(kernel);
     const [threads, lanes, interleaved] = this.rowLanes(kernel, rows, rowLength(kernel));
+    const span = interleaved ? 1 : Math.min(lanes, this.kind.lanes);
+    const subgroups = span > 1;
     return {
-      key: `${[...rowInputs(kernel)]} ${kernelKey(kernel)}`,
-      shader: () => rowsShader(kernel, this.kind.software),
-      constants: { THREADS: threads, LANES: lanes, INTERLEAVED: Number(interleaved) },
+      key: `${subgroups} ${[...rowInputs(kernel)]} ${kernelKey(kernel)}`,
+      shader: () => rowsShader(kernel, { keeps: this.kind.software, subgroups }),
+      constants: { THREADS: threads, LANES: lanes, INTERLEAVED: Number(interleaved), SPAN: span },
       groups: Math.ceil(rows / (threads / lanes)),
     };
   }

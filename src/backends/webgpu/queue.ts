@@ -1,5 +1,5 @@
 import type { TensorloomError } from '../../core/errors.ts';
-import { attend } from './waiting.ts';
+import { attend } from '../waiting.ts';
 
 const ignore = (): void => {};
 

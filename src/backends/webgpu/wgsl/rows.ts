@@ -1,3 +1,5 @@
+import joinSubgroups from '../../../../shaders/join_subgroups.wgsl';
+import joinWorkgroup from '../../../../shaders/join_workgroup.wgsl';
 import passSkeleton from '../../../../shaders/reduce_pass.wgsl';
 import skeleton from '../../../../shaders/rows.wgsl';
 import { integerRange } from '../../../core/dtype.ts';
@@ -73,9 +75,29 @@ export function rowInputs({ space, inner, inputs, outputs }: LoopKernel): Set<nu
   return new Set([...inputs.keys()].filter((i) => same(inputs[i]!)));
 }
 
-/** `keeps`: terms of a reduction that are needed again wait where the output goes, and are not computed twice. */
-export function rowsShader(whole: LoopKernel, keeps = false): Shader {
-  const kept = keeps ? sharedTerms(whole) : new Map<number, Expr>();
+function shuffle(pass: number, reductions: readonly Member[]): string {
+  const handed = reductions.map(({ result, expr: { dtype } }) =>
+    dtype === 'bool'
+      ? `subgroupShuffleXor(u32(partial.r${result}), mask) != 0u`
+      : `subgroupShuffleXor(partial.r${result}, mask)`,
+  );
+  const type = `Partial_${pass}`;
+  return block(`fn shuffle_${pass}(partial: ${type}, mask: u32) -> ${type}`, [`return ${type}(${handed.join(', ')});`]);
+}
+
+/** How a row program is to be made. */
+interface RowsOptions {
+  /** Terms of a reduction that are needed again wait where the output goes, and are not computed twice. */
+  readonly keeps: boolean;
+  /** Neighbouring lanes of a row are threads of one subgroup, in spans of SPAN, and hand their partial results to each other. */
+  readonly subgroups: boolean;
+}
+
+const body = (snippet: string, from: string, pass: number): string =>
+  snippet.slice(snippet.indexOf(from)).replaceAll('_N', `_${pass}`);
+
+export function rowsShader(whole: LoopKernel, options: RowsOptions): Shader {
+  const kept = options.keeps ? sharedTerms(whole) : new Map<number, Expr>();
   const terms = [...kept];
   // Loads beyond the inputs read what an output holds meanwhile.
   const kernel: LoopKernel = {
@@ -152,7 +174,10 @@ export function rowsShader(whole: LoopKernel, keeps = false): Shader {
     const starts = reductions.map((r) => start.value(identity(r)));
     const combined = reductions.map((r) => combine(module, r, `a.r${r.result}`, `b.r${r.result}`));
     sections.push(
-      passSkeleton.slice(passSkeleton.indexOf('const CHUNK_N')).replaceAll('_N', `_${n}`),
+      body(passSkeleton, 'const CHUNK_N', n),
+      ...(options.subgroups
+        ? [body(joinSubgroups, 'var<workgroup>', n), shuffle(n, reductions)]
+        : [body(joinWorkgroup, 'var<workgroup>', n)]),
       `struct Partial_${n} {\n${fields.join('\n')}\n}`,
       block(`fn identity_${n}() -> Partial_${n}`, [...start.lines, construct(starts)]),
       block(`fn value_${n}(row: Row, column: u32) -> Partial_${n}`, [...value.lines, ...waiting, construct(values)]),
