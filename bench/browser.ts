@@ -33,7 +33,7 @@ async function launch(): Promise<Browser> {
     headless: true,
     ...(executablePath ? { executablePath } : {}),
     ...(channel ? { channel } : {}),
-    args,
+    args: [...args, '--js-flags=--expose-gc'],
     env: Object.fromEntries(variables),
   });
 }
