@@ -148,17 +148,20 @@ const roundEven = (v: number): number => {
   return Math.abs(v % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r;
 };
 
+/** A gradient where a result is above 0. It depends on the result, too, if only by 0, as PyTorch's `threshold_backward` does. */
+const passed = (g: Val, y: Val): Val =>
+  map([g, y], (slope, v) => (v! > 0 ? slope! : 0), {
+    dtype: g.dtype,
+    grows: (_, v) => [v! > 0 ? 1 : 0, 0],
+    jumps: y.err > 0,
+    gradient: (h) => [passed(h, y), null],
+  });
+
 /** Ops of one tensor that keep its dtype. */
 const KEEPING: Record<string, Unary> = {
   neg: (x) => map([x], (v) => -v!, { dtype: x.dtype, gradient: (g) => [neg(g)] }),
   abs: (x) => map([x], (v) => Math.abs(v!), { dtype: x.dtype, gradient: (g) => [mul(g, sign(x))] }),
-  relu: (x) =>
-    kinked(
-      [x],
-      (v) => Math.max(v!, 0),
-      x.dtype,
-      (v) => [v! > 0 ? 1 : 0],
-    ),
+  relu: (x) => map([x], (v) => Math.max(v!, 0), { dtype: x.dtype, gradient: (g, out) => [passed(g, out)] }),
   relu6: (x) =>
     kinked(
       [x],
