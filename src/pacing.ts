@@ -20,7 +20,7 @@ function turn(): void {
   }
   const waited = performance.now() - since;
   if (waited > EAGER_MS) Atomics.wait(never, 0, 0, Math.min(waited * SHARE, LONGEST_MS));
-  setImmediate(turn);
+  setImmediate(turn).unref();
 }
 
 function settle(): void {
@@ -34,5 +34,6 @@ export function pace(promise: Promise<unknown>): void {
   promise.then(settle, settle);
   if (turning) return;
   turning = true;
-  setImmediate(turn);
+  // Dawn keeps the process alive as long as it works; this does not.
+  setImmediate(turn).unref();
 }

@@ -26,8 +26,7 @@ export class OrderedQueue {
 
   /** The promise, or a rejection when the queue dies before it settles. */
   unlessDead<T>(promise: Promise<T>): Promise<T> {
-    attend(promise);
-    return new Promise((resolve, reject) => {
+    const settled = new Promise<T>((resolve, reject) => {
       if (this.death) return reject(this.death);
       const mourner = (): void => reject(this.death);
       this.mourners.add(mourner);
@@ -37,6 +36,8 @@ export class OrderedQueue {
         (reason) => leave() && reject(reason),
       );
     });
+    attend(settled);
+    return settled;
   }
 
   /** What the task returns, or a promise of it. `waits` never reject. */
